@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 
 from services.audit.app.ports import LogReader
-from services.audit.app.sequencer import BATCH_EVENTS_MAX, Appended, Sequencer
+from services.audit.app.sequencer import Appended, Sequencer
 from services.audit.domain.account_record import ProvenEntry
 from services.audit.domain.checkpoint import Checkpoint, SignedCheckpoint
 from services.audit.domain.entry import EVENT_BYTES_MAX, Entry, EntryInvalid, Event, body_index, parse_entry
@@ -126,16 +126,11 @@ class AuditApp:
         """Append `events`, all or none, and return when they are durable. Safe to repeat.
 
         Raises:
-            Invalid: There are more than one commit holds: where entries with a term stand in it would not fit into a
-                row of their index.
+            Invalid: There are more than one commit holds.
             EventTooLarge: An event does not fit into an entry.
             LogBackpressure: Too many events wait.
             LogWriterElsewhere: Another process holds the log.
         """
-        if len(events) > BATCH_EVENTS_MAX:
-            violations = Violations()
-            violations.add("events", f"must be at most {BATCH_EVENTS_MAX} together, were {len(events)}")
-            violations.raise_if_any(Invalid)
         if self._sealed is not None:
             events = await self._sealed(events)
         sizes = [event.size_bytes for event in events]

@@ -30,7 +30,7 @@ from services.audit.domain.errors import LogBackpressure, LogBehindWitness, LogR
 from services.audit.domain.sequencing import EventsRecorded, Growth, Head, Result, grow
 from services.audit.domain.signed_note import SigningKey
 from services.kernel.clock import Clock
-from services.kernel.errors import Fact, Unreachable
+from services.kernel.errors import Fact, Invalid, Unreachable, Violations
 
 # Beyond this a larger batch gains nothing and only makes callers wait.
 BATCH_EVENTS_MAX = 1_000
@@ -142,10 +142,16 @@ class Sequencer:
         """Return when `events` are durable, with the index of each.
 
         Raises:
+            Invalid: There are more than one commit holds: where entries with a term stand in it would not fit into a
+                row of their index.
             LogBackpressure: Too many events wait.
             LogWriterElsewhere: This process does not hold the log.
             LogRootMismatch: The log is not written to until a person has looked at it.
         """
+        if len(events) > BATCH_EVENTS_MAX:
+            violations = Violations()
+            violations.add("events", f"must be at most {BATCH_EVENTS_MAX} together, were {len(events)}")
+            violations.raise_if_any(Invalid)
         if self._bent is not None:
             raise type(self._bent)(self._bent.message)
         if not self._accepting:

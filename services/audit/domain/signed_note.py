@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from cryptography.exceptions import InvalidSignature
@@ -86,13 +86,25 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The private part of a key, and the name that its signatures carry."""
+    """The private part of a key, and the name that its signatures carry.
+
+    Attributes:
+        name: What signatures carry.
+        private_key: The private part.
+        verifier_key: The public part.
+    """
 
     name: str
     private_key: Ed25519PrivateKey
+    # Made once: every commit signs.
+    verifier_key: VerifierKey = field(init=False, compare=False)
+    _key_id: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _require_name(self.name)
+        public = VerifierKey(self.name, self.private_key.public_key().public_bytes_raw())
+        object.__setattr__(self, "verifier_key", public)
+        object.__setattr__(self, "_key_id", public.key_id)
 
     def derived(self, name: str) -> "SigningKey":
         """Return the key of its own that `name` signs with when it was given none (HKDF, RFC 5869).
@@ -103,15 +115,10 @@ class SigningKey:
         seed = HKDF(hashes.SHA256(), length=32, salt=None, info=info).derive(self.private_key.private_bytes_raw())
         return SigningKey(name, Ed25519PrivateKey.from_private_bytes(seed))
 
-    @property
-    def verifier_key(self) -> VerifierKey:
-        """The public part."""
-        return VerifierKey(self.name, self.private_key.public_key().public_bytes_raw())
-
     def signature_line(self, text: str) -> str:
         """Return the line that signs `text`, with its newline."""
         signature = self.private_key.sign(text.encode())
-        return f"{_DASH} {self.name} {base64.b64encode(self.verifier_key.key_id + signature).decode()}\n"
+        return f"{_DASH} {self.name} {base64.b64encode(self._key_id + signature).decode()}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.audit.app import Sequencer
+from services.audit.app.sequencer import BATCH_EVENTS_MAX
 from services.audit.domain.errors import LogBackpressure, LogRootMismatch, LogWriterElsewhere
 from services.audit.domain.sequencing import CONFLICT_KIND, Result, Status
 from services.kernel.clock import FixedClock
-from services.kernel.errors import Unreachable
+from services.kernel.errors import Invalid, Unreachable
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, later, some_events
 from tests.audit.check_log import check_log
 from tests.audit.memory_log import MemoryLog
@@ -171,14 +172,23 @@ async def test_a_batch_has_at_most_1000_events_but_a_caller_is_never_split(log):
     seen = Seen()
     async with writing(log, seen) as sequencer:
         async with a_held_commit(log, sequencer):
-            sizes = (600, 600, 300, 100, 1200)
+            sizes = (600, 600, 300, 100, 1000)
             callers = await called(
                 sequencer, *(some_events(size, f"caller of {size} {at}") for at, size in enumerate(sizes))
             )
         await asyncio.gather(*callers)
 
-    assert seen.commits == [1, 600, 1000, 1200]
-    assert len(await check_log(log, proofs_max=5)) == 2801
+    assert seen.commits == [1, 600, 1000, 1000]
+    assert len(await check_log(log, proofs_max=5)) == 2601
+
+
+async def test_more_events_than_a_commit_holds_are_refused_whoever_appends_them(log):
+    async with writing(log) as sequencer:
+        with pytest.raises(Invalid) as refused:
+            await sequencer.append(some_events(BATCH_EVENTS_MAX + 1))
+
+        assert [each.description for each in refused.value.violations] == ["must be at most 1000 together, were 1001"]
+        assert (sequencer.queued_events, log.entries) == (0, [])
 
 
 async def test_more_than_the_queue_holds_is_refused_with_a_time_to_come_back(log):
