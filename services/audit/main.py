@@ -362,6 +362,7 @@ def assemble(settings: AuditSettings) -> Assembled:
         silent_after_s=settings.silent_after_s,
         clock_interval_s=settings.clock_check_interval_s,
         observer=Alarms(),
+        newest_of=PostgresContents(database, EVENTS).newest_of,
     )
     servicers.append(
         _servicer(

@@ -2,12 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.audit.app.sequencer import Sequencer
-from services.audit.domain.entry import Event
+from services.audit.domain.entry import Event, parse_entry
 from services.audit.domain.errors import LogWriterElsewhere
 from services.audit.domain.monitoring import (
     CLOCK_KIND,
@@ -25,6 +25,10 @@ from services.kernel.errors import Unreachable
 
 # How often producers are looked at, in seconds.
 LOOK_S = 1.0
+
+# A process that just got the log hears the relays within so many seconds, which speak every ten; until then a check of
+# the clocks would say nothing of theirs.
+HEARD_WITHIN_S = 15.0
 
 _EVENTS = uuid.UUID("7d0c43d6-1f0d-4a3e-9d51-6a6a3c0f5b7e")
 
@@ -70,6 +74,7 @@ class Monitor:
         silent_after_s: float,
         clock_interval_s: float,
         observer: MonitorObserver,
+        newest_of: Callable[[str], Awaitable[bytes | None]],
     ) -> None:
         """Prepare to watch.
 
@@ -81,7 +86,9 @@ class Monitor:
             silent_after_s: How long they may be silent.
             clock_interval_s: From one clock check to the next.
             observer: Is told what operators should see.
+            newest_of: Returns the body of the log's newest entry of a kind; None when there is none.
         """
+        self._newest_of = newest_of
         self._sequencer = sequencer
         self._sources = tuple(sources)
         self._clock = clock
@@ -117,7 +124,7 @@ class Monitor:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set."""
         stopping = asyncio.create_task(stop.wait())
-        checked = self._clock.now()
+        due = self._clock.now() + self._clock_interval
         try:
             while not stop.is_set():
                 await asyncio.wait([stopping], timeout=LOOK_S)
@@ -128,13 +135,22 @@ class Monitor:
                 if not self._watching_now:
                     # Nobody spoke to this process before it held the log.
                     self.watching.expect(self._expected, now)
-                    self._watching_now, checked = True, now
+                    due = await self._due(now)
+                    self._watching_now = True
                 await self.look(now)
-                if now - checked >= self._clock_interval:
-                    checked = now
+                if now >= due:
+                    due = now + self._clock_interval
                     await self.check_clocks()
         finally:
             stopping.cancel()
+
+    async def _due(self, now: datetime) -> datetime:
+        """Return when the clocks are to be checked next: by the schedule that whoever held the log before kept."""
+        newest = await self._newest_of(CLOCK_KIND)
+        if newest is None:
+            return now + self._clock_interval
+        by_schedule = parse_entry(newest).recorded_time + self._clock_interval
+        return max(by_schedule, now + min(timedelta(seconds=HEARD_WITHIN_S), self._clock_interval))
 
     async def look(self, now: datetime) -> None:
         """Record which producers have fallen silent."""

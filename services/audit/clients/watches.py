@@ -98,6 +98,7 @@ class Alarms:
         self._silent = level("evenkeel.audit.producers.silent", "{producer}", "Producers that do not speak.")
         self._offset = level("evenkeel.audit.clock.offset", "us", "How far audit's clock is ahead of another.")
         self._known: frozenset[str] = frozenset()
+        self._apart: set[str] = set()
 
     def silent(self, producers: Sequence[str]) -> None:
         """Say once of each producer that it is silent, and that it speaks again."""
@@ -110,15 +111,19 @@ class Alarms:
         self._known = now
 
     def clock(self, measurement: Measurement) -> None:
-        """Show the offset; half of what is allowed needs a person."""
-        self._offset.set(measurement.offset_us, {"source": measurement.source})
-        if abs(measurement.offset_us) >= ALARM_US:
-            log.error(
-                "clocks apart",
-                source=measurement.source,
-                offset_us=measurement.offset_us,
-                uncertainty_us=measurement.uncertainty_us,
-            )
+        """Show the offset; half of what is allowed needs a person, who is told once, and once that it is well again.
+
+        On a busy machine an answer takes long, and its offset says as little as it is uncertain.
+        """
+        source = measurement.source
+        self._offset.set(measurement.offset_us, {"source": source})
+        said = {"source": source, "offset_us": measurement.offset_us, "uncertainty_us": measurement.uncertainty_us}
+        if measurement.beyond(ALARM_US) and source not in self._apart:
+            self._apart.add(source)
+            log.error("clocks apart", **said)
+        if measurement.within(ALARM_US) and source in self._apart:
+            self._apart.remove(source)
+            log.info("clocks together again", **said)
 
     def clock_lost(self, reason: Unreachable) -> None:
         """Say that a clock does not answer."""

@@ -54,6 +54,13 @@ class Measurement:
         """Return whether the clocks are within `limit_us` for certain."""
         return abs(self.offset_us) + self.uncertainty_us <= limit_us
 
+    def beyond(self, limit_us: int) -> bool:
+        """Return whether the clocks are further apart than `limit_us` for certain.
+
+        A measurement that took long is often neither this nor within the limit.
+        """
+        return abs(self.offset_us) - self.uncertainty_us > limit_us
+
     def data(self) -> dict[str, JsonValue]:
         """Return it as the log records it."""
         return {
