@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from asyncpg import Connection as Driver
 from asyncpg import Record
-from asyncpg.exceptions import InterfaceError, PostgresError
+from asyncpg.exceptions import PostgresError
 from sqlalchemy import AdaptedConnection, MetaData, Table, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.event import listen
@@ -22,12 +22,11 @@ from sqlalchemy.pool import NullPool
 
 from services.kernel.canonical import canonical_texts
 from services.kernel.clock import Clock
-from services.kernel.errors import Conflict, Invalid, Unreachable
 from services.kernel.events import EVENT_DATA_BYTES_MAX, Event
 from services.runtime.clock import SystemClock
 from services.runtime.context import current_call, current_caller, remaining_s, trace_parent
-from services.runtime.deadlines import DeadlinePassed
-from services.runtime.drivers import Drivers, NoConnection
+from services.runtime.database_errors import DatabaseUnreachable, database_errors
+from services.runtime.drivers import Drivers
 from services.runtime.outbox.table import BETWEEN, append_to, new_event_ids, outbox_table
 from services.runtime.questions import Question, answered
 from services.runtime.requests import request_answer_table
@@ -38,7 +37,6 @@ from services.runtime.sql_spans import trace_statements
 CONNECT_S_MAX = 5.0
 # Older connections are replaced, so that a moved database is found again.
 CONNECTION_AGE_S_MAX = 1800
-
 # Connections of transactions apart.
 APART_MAX = 8
 # Connections for questions, each of which takes a fraction of a millisecond.
@@ -57,25 +55,6 @@ PLANNED_ONCE = {
 }
 # The same for what reads lists in the order of an index: the first rows are wanted, and no sorting of all.
 READ_IN_ORDER = PLANNED_ONCE | {"enable_sort": "off", "default_transaction_read_only": "on"}
-
-_QUERY_CANCELED = "57014"
-# Serialization failure and deadlock: nothing was done, and doing it again helps.
-_DO_AGAIN = frozenset({"40001", "40P01"})
-# Admin shutdown, crash shutdown, cannot connect now, database dropped; too many connections.
-_UNREACHABLE = frozenset({"57P01", "57P02", "57P03", "57P04", "53300"})
-_CONNECTION_EXCEPTION = "08"
-# Character not in repertoire, untranslatable character: PostgreSQL's text has no NUL.
-_NUL = frozenset({"22021", "22P05"})
-
-
-class DatabaseUnreachable(Unreachable):
-    """The database does not answer."""
-
-    reason = "DATABASE_UNREACHABLE"
-
-
-class TransactionConflict(Conflict):
-    """Another transaction was faster; nothing was done."""
 
 
 class Transaction:
@@ -173,7 +152,7 @@ class Database:
             yield joined
             return
         async with self._connected(self._engine) as connection:
-            with _database_errors():
+            with database_errors():
                 transaction = Transaction(connection, self)
                 async with connection.begin():
                     await self._limit(connection)
@@ -192,7 +171,7 @@ class Database:
             DatabaseUnreachable: The database does not answer, or no connection became free in time.
             TransactionConflict: Another transaction was faster.
         """
-        with _database_errors():
+        with database_errors():
             async with self._apart.taken() as driver:
                 yield driver
 
@@ -209,7 +188,7 @@ class Database:
             yield joined.connection
             return
         async with self._connected(self._readers) as connection:
-            with _database_errors():
+            with database_errors():
                 async with connection.begin():
                     yield connection
 
@@ -228,7 +207,7 @@ class Database:
             yield joined.connection
             return
         async with self._connected(self._glancers) as connection:
-            with _database_errors():
+            with database_errors():
                 yield connection
 
     async def ask(self, question: Question, said: Mapping[str, object]) -> list[Record]:
@@ -242,7 +221,7 @@ class Database:
         """
         values = question.values(said)
         joined = self._joined()
-        with _database_errors():
+        with database_errors():
             if joined is not None:
                 return await answered(await driver_of(joined.connection), question, values)
             async with self._asking.taken() as driver:
@@ -263,7 +242,7 @@ class Database:
             DeadlinePassed: A statement ran longer than the call may take.
         """
         joined = self._joined()
-        with _database_errors():
+        with database_errors():
             if joined is not None:
                 yield await driver_of(joined.connection)
                 return
@@ -285,7 +264,7 @@ class Database:
         engine = _engine(self._settings, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         try:
             async with self._connected(engine) as connection:
-                with _database_errors():
+                with database_errors():
                     yield connection
         finally:
             await engine.dispose()
@@ -321,7 +300,7 @@ class Database:
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         connection = engine.connect()
         try:
-            with _database_errors():
+            with database_errors():
                 await connection.start()
         except (OSError, PostgresError, exc.DBAPIError) as error:
             # Refused by the network or by the server, whose words may name our login: they stay in the log.
@@ -384,35 +363,3 @@ def _driver_options(settings: ServiceSettings, server_settings: Mapping[str, str
             **server_settings,
         },
     }
-
-
-class _database_errors:  # noqa: N801 - read as a context manager; a class, because it is entered on every call
-    """Says what a database error means to whoever called."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        match error:
-            case NoConnection():
-                raise DatabaseUnreachable(str(error)) from error
-            case exc.TimeoutError():
-                raise DatabaseUnreachable("no database connection became free in time") from error
-            case exc.DBAPIError() | PostgresError():
-                state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
-                if state == _QUERY_CANCELED:
-                    raise DeadlinePassed("the query ran longer than the call may take") from error
-                if state in _DO_AGAIN:
-                    raise TransactionConflict("another transaction was faster; repeat the call") from error
-                if state in _NUL:
-                    raise Invalid("a text in the request has a NUL character, which none may have") from error
-                lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-                if lost or state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTION):
-                    raise DatabaseUnreachable("the database does not answer") from error
-            case InterfaceError() if "closed" in str(error):
-                # The driver's own word for a connection that ended while it was held.
-                raise DatabaseUnreachable("the database does not answer") from error
-            case _:
-                pass

@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, func, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.runtime.context import Call, Method, serving
-from services.runtime.database import ASKING_MAX, Database, DatabaseUnreachable, TransactionConflict, driver_of
+from services.runtime.database import ASKING_MAX, Database, driver_of
+from services.runtime.database_errors import DatabaseUnreachable, TransactionConflict
 from services.runtime.deadlines import DeadlinePassed
 from services.runtime.questions import Question
 from services.runtime.telemetry import span

@@ -22,7 +22,7 @@ from services.audit.store.keeper import (
 )
 from services.runtime.bootstrap import keeper_role
 from services.runtime.clock import SystemClock
-from services.runtime.database import DatabaseUnreachable
+from services.runtime.database_errors import DatabaseUnreachable
 from tests.audit.api.test_records_service import People, a_node
 from tests.audit.builders import KEY, ORIGIN, an_event, some_events
 

@@ -16,7 +16,8 @@ from services.execution.venues.fix44.workers import SandboxPort, held, keep_up
 from services.execution.venues.sandbox.postgres import book_with
 from services.execution.venues.sandbox.venue import SandboxVenue
 from services.runtime.clock import SystemClock
-from services.runtime.database import Database, DatabaseUnreachable
+from services.runtime.database import Database
+from services.runtime.database_errors import DatabaseUnreachable
 from tests.execution.venues.fix_cases import a_sandbox_broker, a_trader, until
 from tools.local.broker import free_port
 
