@@ -225,11 +225,11 @@ class TaxApp:
         def assessed() -> Ledger:
             in_force = book.under(rules).with_kinds(known.kinds).with_fund_years(known.fund_years)
             history = in_force.settled(known.history(named_sets, LAWS[rules.code], until, rates))
-            carried = in_force.carried_into(history, tax_year)
+            carried, assessment = in_force.carried_and_assessed(history, tax_year)
             return Ledger(
                 history,
                 carried,
-                carried.assess(history, tax_year),
+                assessment,
                 carried.brought_forward(),
                 differences(known.accounts, history),
                 pending_effects(carried, history, tax_year, today, pending),
@@ -266,7 +266,7 @@ class TaxApp:
             except Fact as fact:
                 yield each, fact
                 continue
-            situation = Situation(ledger.history, ledger.rules, tax_year, day, worth)
+            situation = Situation(ledger.history, ledger.rules, tax_year, day, worth).knowing(ledger.assessment)
             yield each, TaxYear(ledger, *await asyncio.to_thread(situation.open_losses))
 
     async def compare(
@@ -320,7 +320,8 @@ class TaxApp:
             then = history.until(today)
             exchange = known.exchange(LAWS[rules.code], rates)
             worth = prices if exchange is None else exchange.prices(prices, today, then)
-            situation = Situation(then, in_force.carried_into(then, year), year, today, worth).with_pending(pending)
+            carried, assessment = in_force.carried_and_assessed(then, year)
+            situation = Situation(then, carried, year, today, worth).knowing(assessment).with_pending(pending)
             terms = Terms(
                 wish.scenarios,
                 spreads,

@@ -302,8 +302,7 @@ def standings(
     year = law.planning.tax_year(today)
     in_force = book.under(law.assessing).with_kinds(kinds or {}).with_fund_years(fund_years)
     history = in_force.settled(history).until(known_until(accounts, today, settled=law.by_settlement))
-    rules = in_force.carried_into(history, year)
-    assessment = rules.assess(history, year)
+    rules, assessment = in_force.carried_and_assessed(history, year)
     lines = [line.amount for line in rules.brought_forward()]
     short, long = (lines[0], lines[1]) if law.planning.terms or law.planning.pots else (total(lines), ZERO)
     owners = {row.disposal_id: row.account_id for row in history.disposals}

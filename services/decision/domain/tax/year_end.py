@@ -92,8 +92,8 @@ def exact_year_end(
         SoldMoreThanHeld: The history sells what it never bought.
         TaxYearUnknown: There are no rules for the year.
     """
-    situation = Situation(history, rules.carried_into(history, tax_year), tax_year, today, prices)
-    year = situation.assessment
+    carried, year = rules.carried_and_assessed(history, tax_year)
+    situation = Situation(history, carried, tax_year, today, prices).knowing(year)
     losses, free = _by_lot(situation) if rules.code == "US" else _by_position(situation)
     of_year = year.first_date <= today <= year.last_date
     saved = total((situation.tax, situation.rules.tax_with(year, free).copy_negate())) if of_year else ZERO

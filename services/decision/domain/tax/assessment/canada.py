@@ -85,20 +85,25 @@ class Canada(AssetsAlike):
             lost = total((lost, average.lost))
         disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
         remaining.sort(key=lambda each: (each.asset, each.account_id or ""))
-        first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
-        counted = [each.counted_gain for each in disposals if first <= each.day <= last]
-        return Assessment(
+        walked = Assessment(
             jurisdiction="CA",
             tax_year=tax_year,
             currency="CAD",
-            first_date=first,
-            last_date=last,
+            first_date=date(tax_year, 1, 1),
+            last_date=date(tax_year, 12, 31),
             disposals=tuple(disposals),
             remaining=tuple(remaining),
-            lines=self._lines(counted, tax_year),
+            lines=(),
             permanently_lost=lost,
             review=review_of(history),
         )
+        return self.in_year(walked, tax_year)
+
+    def in_year(self, walked: Assessment, tax_year: int) -> Assessment:
+        """Return what a history that was walked comes to in a year by these rules."""
+        check_year("CA", tax_year, self.years)
+        of_year = replace(walked, tax_year=tax_year, first_date=date(tax_year, 1, 1), last_date=date(tax_year, 12, 31))
+        return replace(of_year, lines=self._lines([each.counted_gain for each in of_year.of_year()], tax_year))
 
     def settled(self, history: History) -> History:
         """Return the history with gifts, deaths and moves into registered plans as acquisitions and dispositions."""
@@ -119,14 +124,19 @@ class Canada(AssetsAlike):
 
     def carried_into(self, history: History, tax_year: int) -> "Canada":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""
-        earlier = replace(self, net_losses_brought_forward=ZERO)
+        return self.carried_and_assessed(history, tax_year)[0]
+
+    def carried_and_assessed(self, history: History, tax_year: int) -> tuple["Canada", Assessment]:
+        """Return `carried_into`, and what `assess` says by it: of a history that is walked once for all its years."""
+        walked, earlier = self.assess(history, tax_year), replace(self, net_losses_brought_forward=ZERO)
         first = min((row.day.year for row in self.settled(history).disposals), default=tax_year)
         for year in range(max(first, min(self.years)), tax_year):
-            earlier = earlier.after(earlier.assess(history, year))
-        return replace(
+            earlier = earlier.after(earlier.in_year(walked, year))
+        rules = replace(
             self,
             net_losses_brought_forward=self.net_losses_brought_forward + earlier.net_losses_brought_forward,
         )
+        return rules, rules.in_year(walked, tax_year)
 
     def brought_forward(self) -> tuple[Line, ...]:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""

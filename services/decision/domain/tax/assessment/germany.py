@@ -51,6 +51,16 @@ from services.decision.domain.tax.assessment.settling import GERMANY, settled
 
 
 @dataclass(frozen=True, slots=True)
+class Walked:
+    """What happened in all years. `lump_sums`: by the year in which they are income, after partial exemption."""
+
+    disposals: tuple[AssessedDisposal, ...]
+    remaining: tuple[Remaining, ...]
+    lump_sums: Mapping[int, Decimal]
+    review: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Germany:
     """The rules, and what they must know of the taxpayer and the assets.
 
@@ -85,29 +95,41 @@ class Germany:
             TaxYearUnknown: No amounts of the year are in force.
         """
         check_year("DE", tax_year, self.years)
+        return self.in_year(self._walked(history, tax_year), tax_year)
+
+    def _walked(self, history: History, tax_year: int) -> "Walked":
+        """Return what happens until the end of a year, which says every year until then."""
         history = self.settled(history)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
-        lump_sums = ZERO
+        lump_sums: dict[int, Decimal] = defaultdict(lambda: ZERO)
         received: dict[str, list[tuple[date, str, list[Lot]]]] = defaultdict(list)
         for asset in history.assets_in_order:
             depots = Depots(self, history, asset)
             depots.run(date(tax_year, 12, 31), received)
             disposals += depots.disposals
             remaining += depots.remaining()
-            lump_sums = total((lump_sums, depots.lump_sums.get(tax_year, ZERO)))
+            for year, income in depots.lump_sums.items():
+                lump_sums[year] = total((lump_sums[year], income))
         disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
+        remaining.sort(key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))
+        return Walked(tuple(disposals), tuple(remaining), lump_sums, review_of(history))
+
+    def in_year(self, walked: "Walked", tax_year: int) -> Assessment:
+        """Return what a history that was walked comes to in a year by these rules."""
+        check_year("DE", tax_year, self.years)
         first, last = date(tax_year, 1, 1), date(tax_year, 12, 31)
+        of_year = [each for each in walked.disposals if first <= each.day <= last]
         return Assessment(
             jurisdiction="DE",
             tax_year=tax_year,
             currency="EUR",
             first_date=first,
             last_date=last,
-            disposals=tuple(disposals),
-            remaining=tuple(sorted(remaining, key=lambda each: (each.asset, each.account_id or "", each.lot_id or ""))),
-            lines=self._lines([each for each in disposals if first <= each.day <= last], lump_sums, tax_year),
-            review=review_of(history),
+            disposals=walked.disposals,
+            remaining=walked.remaining,
+            lines=self._lines(of_year, walked.lump_sums.get(tax_year, ZERO), tax_year),
+            review=walked.review,
         )
 
     def settled(self, history: History) -> History:
@@ -158,15 +180,22 @@ class Germany:
 
     def carried_into(self, history: History, tax_year: int) -> "Germany":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""
+        return self.carried_and_assessed(history, tax_year)[0]
+
+    def carried_and_assessed(self, history: History, tax_year: int) -> tuple["Germany", Assessment]:
+        """Return `carried_into`, and what `assess` says by it: of a history that is walked once for all its years."""
+        check_year("DE", tax_year, self.years)
+        walked = self._walked(history, tax_year)
         earlier = replace(self, share_losses_brought_forward=ZERO, other_losses_brought_forward=ZERO)
         first = min((row.day.year for row in self.settled(history).disposals), default=tax_year)
         for year in range(max(first, min(self.years)), tax_year):
-            earlier = earlier.after(earlier.assess(history, year))
-        return replace(
+            earlier = earlier.after(earlier.in_year(walked, year))
+        rules = replace(
             self,
             share_losses_brought_forward=self.share_losses_brought_forward + earlier.share_losses_brought_forward,
             other_losses_brought_forward=self.other_losses_brought_forward + earlier.other_losses_brought_forward,
         )
+        return rules, rules.in_year(walked, tax_year)
 
     def brought_forward(self) -> tuple[Line, ...]:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""

@@ -352,6 +352,15 @@ class TaxRules(Protocol):
         """
         ...
 
+    def carried_and_assessed(self, history: History, tax_year: int) -> tuple["TaxRules", Assessment]:
+        """Return `carried_into`, and what `assess` says by it: of a history that is walked once for all its years.
+
+        Raises:
+            SoldMoreThanHeld: The history sells what it never bought.
+            TaxYearUnknown: There are no rules for that year, or for one from the first that is known to it.
+        """
+        ...
+
     def brought_forward(self) -> tuple[Line, ...]:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""
         ...

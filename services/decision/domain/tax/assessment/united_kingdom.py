@@ -76,8 +76,6 @@ class UnitedKingdom(AssetsAlike):
             TaxYearUnknown: No amounts of the year are in force.
         """
         check_year("GB", tax_year, self.years)
-        rules = self.years[tax_year]
-        first, last = date(tax_year, 4, 6), date(tax_year + 1, 4, 5)
         history = self.settled(history)
         disposals: list[AssessedDisposal] = []
         remaining: list[Remaining] = []
@@ -89,19 +87,27 @@ class UnitedKingdom(AssetsAlike):
         disposals.sort(key=lambda each: (each.day, each.asset, each.disposal_ids))
         remaining.sort(key=lambda each: each.asset)
         lost = total(piece.disallowed_loss for each in disposals for piece in each.pieces)
-        of_year = [each for each in disposals if first <= each.day <= last]
-        return Assessment(
+        walked = Assessment(
             jurisdiction="GB",
             tax_year=tax_year,
             currency="GBP",
-            first_date=first,
-            last_date=last,
+            first_date=date(tax_year, 4, 6),
+            last_date=date(tax_year + 1, 4, 5),
             disposals=tuple(disposals),
             remaining=tuple(remaining),
-            lines=self._lines(of_year, rules),
+            lines=(),
             permanently_lost=lost,
             review=review_of(history),
         )
+        return self.in_year(walked, tax_year)
+
+    def in_year(self, walked: Assessment, tax_year: int) -> Assessment:
+        """Return what a history that was walked comes to in a year by these rules."""
+        check_year("GB", tax_year, self.years)
+        of_year = replace(
+            walked, tax_year=tax_year, first_date=date(tax_year, 4, 6), last_date=date(tax_year + 1, 4, 5)
+        )
+        return replace(of_year, lines=self._lines(of_year.of_year(), self.years[tax_year]))
 
     def settled(self, history: History) -> History:
         """Return the history with gifts, deaths and moves out of wrappers as acquisitions and disposals."""
@@ -121,15 +127,17 @@ class UnitedKingdom(AssetsAlike):
 
     def carried_into(self, history: History, tax_year: int) -> "UnitedKingdom":
         """Return the rules with the unused losses of the history's earlier years added to those stated."""
-        earlier = replace(self, losses_brought_forward=ZERO)
+        return self.carried_and_assessed(history, tax_year)[0]
+
+    def carried_and_assessed(self, history: History, tax_year: int) -> tuple["UnitedKingdom", Assessment]:
+        """Return `carried_into`, and what `assess` says by it: of a history that is walked once for all its years."""
+        walked, earlier = self.assess(history, tax_year), replace(self, losses_brought_forward=ZERO)
         disposals = self.settled(history).disposals
         first = min((tax_year_of(row.day) for row in disposals), default=tax_year)
         for year in range(max(first, min(self.years)), tax_year):
-            earlier = earlier.after(earlier.assess(history, year))
-        return replace(
-            self,
-            losses_brought_forward=self.losses_brought_forward + earlier.losses_brought_forward,
-        )
+            earlier = earlier.after(earlier.in_year(walked, year))
+        rules = replace(self, losses_brought_forward=self.losses_brought_forward + earlier.losses_brought_forward)
+        return rules, rules.in_year(walked, tax_year)
 
     def brought_forward(self) -> tuple[Line, ...]:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""

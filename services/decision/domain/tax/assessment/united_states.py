@@ -131,9 +131,8 @@ class UnitedStatesYear(AssetsAlike):
 
     def tax_with(self, assessment: Assessment, extra: Sequence[AssessedDisposal]) -> Decimal:
         """Return the tax of the assessed year if the disposals of `extra` had been made in it too."""
-        first, last = assessment.first_date, assessment.last_date
-        dividends = _Dividends.of(each for each in assessment.dividends if first <= each.dividend.day <= last)
-        return self._lines([*assessment.of_year(), *extra], assessment.tax_year, dividends)[-1].amount
+        lines = self._lines([*assessment.of_year(), *extra], assessment.tax_year, _of_year(assessment))
+        return lines[-1].amount
 
     def with_years(self, years: Years) -> "UnitedStatesYear":
         """Return the rules with other amounts of law."""
@@ -152,17 +151,27 @@ class UnitedStatesYear(AssetsAlike):
 
         Any earlier year carries: netting and the cap (§ 1211(b), 3,000 since 1978) ask for no brackets.
         """
-        disposals = self.assess(history, tax_year).disposals
+        return self.carried_and_assessed(history, tax_year)[0]
+
+    def carried_and_assessed(self, history: History, tax_year: int) -> tuple["UnitedStatesYear", Assessment]:
+        """Return `carried_into`, and what `assess` says by it: of a history that is walked once for all its years."""
+        walked = self.assess(history, tax_year)
+        disposals = walked.disposals
         short = long = ZERO
         for year in range(min((each.day.year for each in disposals), default=tax_year), tax_year):
             of_year = [each for each in disposals if each.day.year == year]
             net = replace(self, short_brought_forward=short, long_brought_forward=long).net(of_year)
             short, long = carried(*net, self.deducted(*net, year))
-        return replace(
+        rules = replace(
             self,
             short_brought_forward=self.short_brought_forward + short,
             long_brought_forward=self.long_brought_forward + long,
         )
+        return rules, rules.in_year(walked)
+
+    def in_year(self, walked: Assessment) -> Assessment:
+        """Return what a history that was walked comes to in the year of its assessment by these rules."""
+        return replace(walked, lines=self._lines(list(walked.of_year()), walked.tax_year, _of_year(walked)))
 
     def brought_forward(self) -> tuple[Line, ...]:
         """Return the losses that are brought forward, each with the name of the line that carries it on."""
@@ -254,6 +263,11 @@ class _Dividends:
         rows = list(dividends)
         qualified = total(each.qualified for each in rows)
         return cls(total((*(each.dividend.amount for each in rows), qualified.copy_negate())), qualified)
+
+
+def _of_year(assessment: Assessment) -> _Dividends:
+    first, last = assessment.first_date, assessment.last_date
+    return _Dividends.of(each for each in assessment.dividends if first <= each.dividend.day <= last)
 
 
 def income_tax(ordinary: Decimal, net_capital_gain: Decimal, year: StatusYear) -> Fraction:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.decision.domain.asset_kinds import AssetKind
+from services.decision.domain.fund_years import FundYear
 from services.decision.domain.tax.assessment.canada import Canada
 from services.decision.domain.tax.assessment.germany import Germany
 from services.decision.domain.tax.assessment.history import (
@@ -288,6 +290,38 @@ def test_germany_agrees_with_the_oldest_units_of_each_depot(history):
     for names, gain in got.items():
         # Each lot's part of a cost is rounded to the cent.
         assert abs(Fraction(gain) - sum(expected[name] for name in names)) <= Fraction(1, 10), names
+
+
+def over_years(history):
+    """Spread the rows over years from 2019 on, in their order; amounts are a thousand times as much."""
+
+    def later(row):
+        day = date(2019, 2, 4) + (row.day - START) * 12
+        amounts = {"cost": row.cost * 1000} if isinstance(row, Acquisition) else {"proceeds": row.proceeds * 1000}
+        return replace(row, day=day, **amounts)
+
+    return replace(
+        history,
+        acquisitions=tuple(later(row) for row in history.acquisitions),
+        disposals=tuple(later(row) for row in history.disposals),
+    )
+
+
+FUND = Germany({ASSET: AssetKind.EQUITY_FUND}, tuple(FundYear(ASSET, y, Decimal(9), Decimal(12)) for y in (2019, 2023)))
+
+
+@FEW
+@given(history=histories().map(over_years))
+@pytest.mark.parametrize("rules", [*RULES, FUND], ids=["GB", "US", "CA", "DE", "a fund in DE"])
+def test_one_walk_over_a_history_says_what_one_for_each_year_says(rules, history):
+    earlier = rules
+    for year in range(2018, 2026):
+        earlier = earlier.after(earlier.assess(history, year))
+
+    carried, assessed = rules.carried_and_assessed(history, 2026)
+    assert carried == earlier
+    assert assessed == earlier.assess(history, 2026)
+    assert rules.carried_into(history, 2026) == carried
 
 
 @given(amount=st.integers(0, 10**9), units=st.integers(0, 50), of=st.integers(1, 50))
