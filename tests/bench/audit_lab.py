@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.audit.domain.entry import Event
@@ -22,6 +21,7 @@ from services.audit.domain.signed_note import SigningKey
 from services.runtime.bootstrap import Passwords, bootstrap, owner_role, role, service_url
 from services.runtime.migrations import run_migrations
 from services.runtime.settings import ServiceSettings
+from tests.bench.servers import use
 from tools.local.postgres import Postgres
 
 ORIGIN = "audit.example/bench"
@@ -56,18 +56,6 @@ class Lab:
         return self.settings.database_url.get_secret_value()
 
 
-async def _used(server: Postgres) -> None:
-    """Make the server one that has run for a while, whose files of write-ahead log are used again.
-
-    A new one stops for a tenth of a second wherever 16 MB are full, to write the next file with zeros.
-    """
-    connection = await asyncpg.connect(server.url)
-    for _ in range(WAL_FILES):
-        await connection.execute("select pg_logical_emit_message(false, 'used', ''), pg_switch_wal()")
-    await connection.execute("checkpoint")
-    await connection.close()
-
-
 @asynccontextmanager
 async def lab(directory: Path | None = None) -> AsyncIterator[Lab]:
     """Start a server on `directory`, or on an empty one that is gone at the end."""
@@ -78,7 +66,7 @@ async def lab(directory: Path | None = None) -> AsyncIterator[Lab]:
         server = Postgres(directory / "pg", durable=True, settings=SERVER)
         server.start()
         try:
-            await _used(server)
+            await use(server.url, WAL_FILES)
             await bootstrap(server.url, {"audit": PASSWORDS})
             settings = ServiceSettings.from_environment(
                 database_url=service_url(server.url, role("audit"), PASSWORDS.service),

@@ -69,6 +69,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.server import settle
 from tests.bench.results import Result
+from tests.bench.servers import use
 from tests.support.postgres import Databases
 from tools.local.broker import INSTALLED, free_port
 from tools.local.postgres import admin_url
@@ -79,6 +80,8 @@ TOGETHER, CALLERS = 50, 8
 # The latency run: orders a second, one by one, and seconds.
 RATE, RATE_S = 500, 6
 ROUNDS = 3
+# Files of write-ahead log that our server has when measuring begins: more than all rounds fill.
+WAL_FILES = 12
 VENUE = VenueId("fix44")
 CLOCK = SystemClock()
 
@@ -209,7 +212,11 @@ class _Pair:
 async def _pair() -> AsyncIterator[_Pair]:
     async with AsyncExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="evenkeel-bench-")))
-        databases = Databases(closing.enter_context(admin_url(folder / "pg", durable=True)))
+        url = closing.enter_context(admin_url(folder / "pg", durable=True))
+        if (folder / "pg").exists():
+            # Our own, made a moment ago: as one that has run for a while.
+            await use(url, WAL_FILES)
+        databases = Databases(url)
         found = await databases.take("execution", "services.execution")
         database = Database(found.settings())
         closing.push_async_callback(database.close)
@@ -256,9 +263,13 @@ async def _burst(pair: _Pair, orders: int) -> None:
 async def _submit_p99_ms() -> float:
     async with _pair() as pair:
         await _at_rate(pair, 1.0)
-        pair.latencies_s.clear()
-        await _at_rate(pair, RATE_S)
-        return 1000 * statistics.quantiles(pair.latencies_s, n=100)[98]
+        p99s_ms = []
+        # One stall of the disk, of a seventh of a second, is more than a hundredth of a round.
+        for _ in range(ROUNDS):
+            pair.latencies_s.clear()
+            await _at_rate(pair, RATE_S)
+            p99s_ms.append(1000 * statistics.quantiles(pair.latencies_s, n=100)[98])
+        return statistics.median(p99s_ms)
 
 
 async def _at_rate(pair: _Pair, seconds: float) -> None:
@@ -292,7 +303,10 @@ def orders() -> Sequence[Result]:
 
 
 def submit() -> Sequence[Result]:
-    """From a caller's submit until the order is on disk and with the socket, 500 a second one by one."""
+    """From a caller's submit until the order is on disk and with the socket, 500 a second one by one.
+
+    The p99 of each round of some seconds, and of the rounds the middle one.
+    """
     return [Result("fix.submit_p99_ms", _run(_submit_p99_ms), f"ms, at {RATE} orders/s")]
 
 
