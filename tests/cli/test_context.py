@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from services.audit.domain.merkle import Unproven
 from services.kernel.errors import Invalid
@@ -26,6 +27,17 @@ def test_a_narrow_table_cuts_no_id():
     assert "".join(line.split(" ")[0] for line in lines) == PLAN
 
 
+def test_a_table_shows_brackets_as_they_were_written():
+    console = Console(width=60)
+    rows = table("About account=[red]1[/]", "matter", "by")
+    rows.add_row("Case [/urgent] [draft]", Text("rita", "red"))
+    with console.capture() as shown:
+        console.print(rows)
+
+    assert shown.get().split("\n")[0].rstrip() == "About account=[red]1[/]"
+    assert shown.get().split("\n")[2].split() == ["Case", "[/urgent]", "[draft]", "rita"]
+
+
 def test_what_goes_to_another_program_is_not_broken_into_lines():
     say = f"from tools.cli.context import out, err; out.print('{PLAN} ' * 30); err.print('{PLAN} ' * 30)"
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
@@ -40,7 +52,7 @@ def test_what_goes_to_another_program_is_not_broken_into_lines():
     [
         (Unproven("the tree is not the signed one"), "NOT PROVEN the tree is not the signed one"),
         (FileNotFoundError(2, "No such file or directory", "/none/x.csv"), "/none/x.csv: No such file or directory"),
-        (Invalid("the key is none"), "FIELD_INVALID the key is none"),
+        (Invalid("must match ^[a-z_]+$, was [/x]"), "FIELD_INVALID must match ^[a-z_]+$, was [/x]"),
     ],
 )
 def test_what_is_wrong_is_told_in_words_and_ends_the_command(capsys, error, says):

@@ -44,6 +44,16 @@ async def test_classes_are_proposed_by_one_person_and_approved_by_another(evenke
     assert all(each["independent"] for each in decided)
 
 
+@pytest.mark.parametrize(("text", "says"), [(": : [", "is not YAML"), ("hello", "must be a list of retention classes")])
+async def test_a_file_that_has_no_classes_is_refused_in_words(evenkeel, tmp_path, text, says):
+    (tmp_path / "classes.yaml").write_text(text)
+
+    refused = await evenkeel("records", "propose-classes", str(tmp_path / "classes.yaml"), *REASON)
+
+    assert (refused.code, "Traceback" in refused.err) == (2, False)
+    assert says in " ".join(refused.err.split())
+
+
 async def test_a_hold_is_placed_at_once_and_ends_by_two(evenkeel):
     placed = (
         await done(evenkeel, "--json", "records", "hold", "Case 7", "--about", "account=account-00001", *REASON)

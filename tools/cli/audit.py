@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from evenkeel.audit.v1 import audit_service_pb2 as pb
 from evenkeel.audit.v1.export_service_pb2 import ExportRequest
@@ -192,7 +193,8 @@ def producers(context: typer.Context) -> None:
     def readable() -> None:
         rows = table("Producers", "producer", "state", "last heard", ">waiting")
         for each in response.producers:
-            state = "[red]silent[/]" if each.silent else "speaks" if each.HasField("heard_time") else "not heard yet"
+            speaks = "speaks" if each.HasField("heard_time") else "not heard yet"
+            state = Text("silent", "red") if each.silent else Text(speaks)
             rows.add_row(each.producer, state, time(each.heard_time), str(each.waiting_events))
         out.print(rows)
         clocks = table("Clocks, audit's against", "clock", ">ahead by µs", ">± µs", "measured")

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
 from evenkeel.audit.v1 import query_service_pb2 as pb
 from evenkeel.audit.v1 import witness_service_pb2 as witness_pb
@@ -116,7 +118,7 @@ def record(
         out.print(f"[yellow]destroyed[/] numbers {first:,} to {last:,}, by a disposal: evenkeel records proposals")
     bounds = verified.bounds
     if not (verified.entries or verified.destroyed or bounds.before or bounds.after):
-        out.print(f"[yellow]never named[/] no entry of the log is about account {account}", highlight=False)
+        out.print(f"[yellow]never named[/] no entry of the log is about account {escape(account)}", highlight=False)
     since_text = "the beginning" if bounds.start_time is None else f"{bounds.start_time:%Y-%m-%d %H:%M:%SZ}"
     counted = f"{len(verified.entries):,} entries, from {since_text} until {until_text}"
     out.print(f"[green]complete[/] {counted}", highlight=False)
@@ -173,7 +175,7 @@ def approvals(
         for each in response.approvals:
             event = each.entry.event
             subjects = " ".join(f"{subject.kind}={subject.id}" for subject in event.subjects)
-            independent = "yes" if each.independent else "[red]no[/]"
+            independent = "yes" if each.independent else Text("no", "red")
             rows.add_row(
                 str(each.entry.index),
                 time(each.entry.recorded_time),

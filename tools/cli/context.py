@@ -15,8 +15,11 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
 
 from services.audit.domain.merkle import Unproven
 from services.audit.domain.signed_note import NoteInvalid
@@ -71,11 +74,11 @@ def refusals_told() -> Iterator[None]:
     except Fact as error:
         _tell_local(error)
     except (NoteInvalid, Unproven) as error:
-        err.print(f"[bold red]NOT PROVEN[/] {error}", highlight=False)
+        err.print(f"[bold red]NOT PROVEN[/] {escape(str(error))}", highlight=False)
     except OSError as error:
         if error.filename is None:
             raise
-        err.print(f"[bold red]FILE[/] {error.filename}: {error.strerror}", highlight=False)
+        err.print(f"[bold red]FILE[/] {escape(str(error.filename))}: {error.strerror}", highlight=False)
     else:
         return
     sys.exit(1)
@@ -119,12 +122,22 @@ def as_json(context: typer.Context) -> bool:
     return options.as_json
 
 
+class _Literal(Table):
+    """A table that shows texts as they are: brackets that people wrote are no markup."""
+
+    def add_row(self, *cells: RenderableType | None, style: StyleType | None = None, end_section: bool = False) -> None:
+        shown = (Text(each) if isinstance(each, str) else each for each in cells)
+        super().add_row(*shown, style=style, end_section=end_section)
+
+
 def table(title: str, *columns: str) -> Table:
     """Return an empty table whose columns that start with `>` are aligned to the right.
 
-    What is too long for its column goes on in the next line: an id that is cut cannot be typed again.
+    What is too long for its column goes on in the next line: an id that is cut cannot be typed again. A text stands
+    there as it is; what is to have a color is a `Text`.
     """
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    heading = Text(title, style="table.title")
+    made = _Literal(title=heading, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
         made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
@@ -132,7 +145,7 @@ def table(title: str, *columns: str) -> Table:
 
 
 def _tell(error: grpc.aio.AioRpcError) -> None:
-    err.print(f"[bold red]{error.code().name}[/] {error.details()}", highlight=False)
+    err.print(f"[bold red]{error.code().name}[/] {escape(error.details() or '')}", highlight=False)
     metadata = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == STATUS_DETAILS), None)
     if packed is not None:
@@ -147,13 +160,13 @@ def _tell_detail(detail: object) -> None:
         err.print(f"  reason  {info.reason}  (docs/errors.md says what to do)", highlight=False)
     elif detail.Unpack(request):  # type: ignore[attr-defined]  # as above
         for violation in request.field_violations:
-            err.print(f"  {violation.field}: {violation.description}", highlight=False)
+            err.print(f"  {violation.field}: {violation.description}", highlight=False, markup=False)
     elif detail.Unpack(retry):  # type: ignore[attr-defined]  # as above
         err.print(f"  repeat in {retry.retry_delay.ToMilliseconds() / 1000:g} s", highlight=False)
 
 
 def _tell_local(error: Fact) -> None:
-    err.print(f"[bold red]{error.reason}[/] {error}", highlight=False)
+    err.print(f"[bold red]{error.reason}[/] {escape(str(error))}", highlight=False)
     if isinstance(error, Invalid):
         for violation in error.violations:
-            err.print(f"  {violation.field}: {violation.description}", highlight=False)
+            err.print(f"  {violation.field}: {violation.description}", highlight=False, markup=False)

@@ -30,7 +30,7 @@ def status(context: typer.Context) -> None:
             return
         rows = table("FIX sessions", "session", "state", "as of", ">next out", ">next in", ">generation", "since")
         for each in response.sessions:
-            up = "[green]up[/]" if each.up else f"[red]down[/] {each.down_reason}"
+            up = Text("up", "green") if each.up else Text.assemble(("down", "red"), f" {each.down_reason}")
             seen = time(each.check_time) if each.HasField("check_time") else "never"
             rows.add_row(
                 *(each.session, up, seen, str(each.next_out), str(each.next_in)),

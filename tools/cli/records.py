@@ -52,9 +52,15 @@ def propose_classes(
     reason: Reason,
 ) -> None:
     """Propose the retention classes of a file; each waits for another person."""
-    said = yaml.safe_load(file.read_text())
     try:
-        classes = [ParseDict(each, pb.RetentionClass()) for each in (said if isinstance(said, list) else [said])]
+        said = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"{file} is not YAML: {error}") from error
+    rules = said if isinstance(said, list) else [said]
+    if not all(isinstance(each, dict) for each in rules):
+        raise typer.BadParameter(f"{file} must be a list of retention classes, or one")
+    try:
+        classes = [ParseDict(each, pb.RetentionClass()) for each in rules]
     except ParseError as error:
         raise typer.BadParameter(f"{file}: {error}") from error
 
@@ -83,7 +89,7 @@ def hold(
     request = pb.PlaceHoldRequest(request_id=new_request_id(), matter=matter, reason=reason, scope=scope)
     response = call(context, PROPOSER, lambda services: services.records.PlaceHold(request))
     said = f"hold {response.hold.hold_id} is in force: it covers {_scope(scope)}"
-    show(context, response, lambda: out.print(said, highlight=False))
+    show(context, response, lambda: out.print(said, highlight=False, markup=False))
     # A name that is written wrongly holds nothing, and nobody would see it.
     first = audit.ListEntriesRequest(filter=scope, page_size=1)
     if not call(context, PROPOSER, lambda services: services.audit.ListEntries(first)).entries:
@@ -225,12 +231,12 @@ def retention(
         rule = response.retention_class
         if response.HasField("keep_until"):
             said = f"until {time(response.keep_until)} by {rule.class_id} ({rule.citation})"
-            out.print(f"entry {index} is kept {said}", highlight=False)
+            out.print(f"entry {index} is kept {said}", highlight=False, markup=False)
             out.print(f"at hand until {time(response.accessible_until)}", highlight=False)
         else:
             out.print(f"entry {index} is kept for ever: no retention class covers its kind", highlight=False)
         for each in response.holds:
-            out.print(f"held by {each.hold_id} ({each.matter})", highlight=False)
+            out.print(f"held by {each.hold_id} ({each.matter})", highlight=False, markup=False)
 
     show(context, response, readable)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from evenkeel.decision.v1 import tax_service_pb2 as pb
 from tools.cli.context import call, out, show, table
@@ -56,7 +57,7 @@ def due_laws(
     def readable() -> None:
         rows = table("Tax law", "country", "planned until", ">days left", "to be proposed and approved", "due")
         for each in found:
-            is_due = "[yellow]due[/]" if each.days_left <= days else ""
+            is_due = Text("due", "yellow") if each.days_left <= days else ""
             until, missing = str(civil_date(each.last_date)), f"tax year {each.tax_year}"
             rows.add_row(each.jurisdiction, until, str(each.days_left), missing, is_due)
         out.print(rows)
