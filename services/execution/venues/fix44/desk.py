@@ -279,18 +279,7 @@ class SandboxDesk:
         told = Told(intent_of.intent, told_order, first, name, original)
         if isinstance(report, ChangeRefused):
             # A copy of a refused change is nobody's business.
-            return (
-                None
-                if copies
-                else telling.change_refused(
-                    told,
-                    report.request_id,
-                    before.name,
-                    replace=self._cancels.get(first) != report.request_id,
-                    reason="0",
-                    why=report.why,
-                )
-            )
+            return None if copies else _change_refused(told, report, before.name, self._cancels.get(first))
         time = self.clock.now() if not isinstance(report, Filled) else said.time
         return telling.execution_report(told, report, time, copy=copies)
 
