@@ -170,6 +170,24 @@ async def test_as_root_in_a_private_home_the_data_is_elsewhere_until_the_directo
     shutil.rmtree(elsewhere)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the server as itself, in its own home")
+def test_as_root_data_elsewhere_goes_once_its_directory_is_gone_and_another_server_starts(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with Postgres(home / "running", durable=False) as running, Postgres(home / "removed", durable=False):
+        pass
+    elsewhere = {
+        name: Path((home / name / "data-is-elsewhere.txt").read_text().strip()) for name in ("running", "removed")
+    }
+
+    shutil.rmtree(home / "removed")
+    with running:
+        assert elsewhere["running"].exists()
+        assert not elsewhere["removed"].exists()
+
+    shutil.rmtree(elsewhere["running"])
+
+
 def test_a_named_server_is_used_instead(directory, monkeypatch):
     monkeypatch.setenv("EVENKEEL_DATABASE_URL", "postgresql://elsewhere/postgres")
 

@@ -40,6 +40,11 @@ SOCKET_PATH_MAX = 103
 # Four services with their pools, their migrations, and tests beside them.
 CONNECTIONS_MAX = 300
 
+# Where root's data lies when `nobody` cannot get into its directory. It outlives a restart.
+ELSEWHERE = Path("/var/tmp")  # noqa: S108 - `_make_private` checks the owner
+# There, the file that names the directory that it stands for.
+STANDS_FOR = "stands-for.txt"
+
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 # For tests: a crash loses what was committed last, or everything; nothing waits for the disk.
 FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -103,7 +108,8 @@ class Postgres:
         """
         home = self._home
         _make_private(home, self._user)
-        self._forget_what_was_removed(home)
+        if home != self.directory.resolve():
+            self._stand_for_directory(home)
         binaries = self._usable_binaries()
         if not (home / "data" / "PG_VERSION").exists():
             self._initialize(binaries)
@@ -167,17 +173,21 @@ class Postgres:
         if self._user is None or _reaches(self._user, _nearest_existing(directory)):
             return directory
         name = hashlib.sha256(str(directory).encode()).hexdigest()[:16]
-        return Path("/var/tmp") / f"evenkeel-{name}"  # noqa: S108 - outlives a restart; `_make_private` checks the owner
+        return ELSEWHERE / f"evenkeel-{name}"
 
-    def _forget_what_was_removed(self, home: Path) -> None:
-        """Start anew when the data lies elsewhere and our directory, which is its owner's handle, was removed."""
-        if home == self.directory.resolve():
-            return
+    def _stand_for_directory(self, home: Path) -> None:
+        """Note here and there that the data lies elsewhere; data whose directory, its owner's handle, is gone goes."""
         note = self.directory / "data-is-elsewhere.txt"
         if not note.exists():
             shutil.rmtree(home / "data", ignore_errors=True)
         self.directory.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{home}\n")
+        (home / STANDS_FOR).write_text(f"{self.directory.resolve()}\n")
+        for other in ELSEWHERE.glob("evenkeel-*"):
+            stood_for = _lines(other / STANDS_FOR)
+            # One that runs without its directory is somebody's yet.
+            if stood_for and not Path(stood_for[0]).exists() and not (other / "data" / "postmaster.pid").exists():
+                shutil.rmtree(other, ignore_errors=True)
 
     def _password(self) -> str:
         return (self._home / "password").read_text().strip()
