@@ -8,10 +8,10 @@ recognised so. The answer is that the stretch is clean, and what follows it has 
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import compress
 
 import numpy as np
 
+from services.audit.domain import placing
 from services.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.columns import Columns
@@ -23,7 +23,7 @@ from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.scrub import witness_findings
 from services.audit.domain.signed_note import NoteInvalid, VerifierKey
 from services.audit.domain.stored import StoredCheckpoint, StoredEntry
-from services.audit.domain.stretch import Clean, Keys, Numbers, Step, suspect
+from services.audit.domain.stretch import Clean, Keys, Numbers, Runs, Step, suspect
 from services.audit.domain.tiles import RightEdge
 
 _ID_BYTES, _INDEX_BYTES = 16, 8
@@ -48,8 +48,7 @@ class BulkCheck:
         self._begun = self._edge = begun
         self._first_time: datetime | None = None
         self._last_time: datetime | None = None
-        self._first: dict[str, int] = {}
-        self._last: dict[str, int] = {}
+        self._runs: list[Runs] = []
         self._closings: list[StoredEntry] = []
         self._terms: dict[tuple[str, str], int] = {}
         self._known_labels: set[tuple[str, str, str]] = set()
@@ -64,7 +63,7 @@ class BulkCheck:
         if not step.checkpoints or step.start != self._edge.size:
             suspect("the commits do not follow one another")
         seen = Glance.of(step) or self._read(step)
-        self._follow_numbers(seen.numbers_of_accounts())
+        self._runs.append(seen.numbers_of_accounts())
         self._commits(step, seen.leaves)
         keys = seen.keys()
         if keys != step.keys:
@@ -77,11 +76,22 @@ class BulkCheck:
         self._counted["checkpoint_note"] += len(step.checkpoints)
 
     def clean(self) -> Clean:
-        """Return what follows the stretch has to know, after its last step."""
+        """Return what follows the stretch has to know, after its last step.
+
+        Raises:
+            Suspicion: Something is not plainly as it must be.
+        """
         if self._first_time is None or self._last_time is None:
             suspect("there is nothing in the stretch")
-        numbers = Numbers(list(self._last), list(self._first.values()), list(self._last.values()))
-        return Clean(self._begun, self._edge, self._first_time, self._last_time, self._counted, numbers, self._closings)
+        return Clean(
+            self._begun,
+            self._edge,
+            self._first_time,
+            self._last_time,
+            self._counted,
+            numbers_of_stretch(self._runs),
+            self._closings,
+        )
 
     def _read(self, step: Step) -> Columns:
         """Read the bodies of `step` as JSON, and check what each says and what is stored of it."""
@@ -89,16 +99,6 @@ class BulkCheck:
         columns.check(self._known_labels)
         columns.check_commits(step, self._terms)
         return columns
-
-    def _follow_numbers(self, numbers: Numbers) -> None:
-        before = list(map(self._last.get, numbers.accounts))
-        if None in before:
-            new = [known is None for known in before]
-            self._first.update(compress(zip(numbers.accounts, numbers.first, strict=True), new))
-            before = [first - 1 if known is None else known for known, first in zip(before, numbers.first, strict=True)]
-        if [each + 1 for each in before if each is not None] != numbers.first:
-            suspect("the numbers of an account do not follow one another")
-        self._last.update(zip(numbers.accounts, numbers.last, strict=True))
 
     def _commits(self, step: Step, leaves: bytes) -> None:
         """Check the tree and the checkpoints of each commit."""
@@ -125,6 +125,25 @@ class BulkCheck:
         if self._witnesses and witness_findings(signed, cosignatures, self._witnesses):
             suspect("a witness signed another root")
         self._first_time, self._last_time = self._first_time or signed.sign_time, signed.sign_time
+
+
+def numbers_of_stretch(runs: Sequence[Runs]) -> Numbers:
+    """Return the numbers of each account in a stretch, of those in its steps.
+
+    Raises:
+        Suspicion: One between two steps is missing.
+    """
+    text = b"".join([each.names for each in runs])
+    lengths, first, last = (
+        np.frombuffer(b"".join(column), np.int64)
+        for column in zip(*((each.lengths, each.first, each.last) for each in runs), strict=True)
+    )
+    accounts = np.empty((len(lengths), 4), np.int64)
+    found = placing.join(np.frombuffer(text, np.uint8), np.cumsum(lengths), first, last, accounts)
+    if found < 0:
+        suspect("the numbers of an account do not follow one another")
+    begins, ends, firsts, lasts = accounts[:found].T.tolist()
+    return Numbers([text[start:end].decode() for start, end in zip(begins, ends, strict=True)], firsts, lasts)
 
 
 def _compare_in_order(must: Keys, found: Keys) -> None:

@@ -19,7 +19,7 @@ from services.audit.domain.json_text import written
 from services.audit.domain.merkle import leaf_hashes
 from services.audit.domain.reading import MEMBERS, STRICT, exact
 from services.audit.domain.stored import StoredEntry
-from services.audit.domain.stretch import Bodies, Keys, Numbers, Step, suspect
+from services.audit.domain.stretch import Bodies, Keys, Runs, Step, suspect
 from services.audit.domain.terms import postings_of_columns
 
 # What the log's own members have beside their numbers.
@@ -155,7 +155,7 @@ class Columns:
         """The hash of each body, one after the other."""
         return b"".join(self.hashes)
 
-    def numbers_of_accounts(self) -> Numbers:
+    def numbers_of_accounts(self) -> Runs:
         """Return the first and the last number of each account.
 
         Raises:
@@ -172,7 +172,9 @@ class Columns:
                 suspect("the numbers of an account do not follow one another")
             else:
                 last[account] = number
-        return Numbers(list(first), list(first.values()), [last[account] for account in first])
+        names = list(map(str.encode, first))
+        columns = (map(len, names), first.values(), [last[account] for account in first])
+        return Runs(b"".join(names), *(struct.pack(f"={len(names)}q", *each) for each in columns))
 
     def check_commits(self, step: Step, terms: dict[tuple[str, str], int]) -> None:
         """Check when the entries of each commit were recorded, and its postings.

@@ -15,7 +15,7 @@ from services.audit.domain.json_text import written
 from services.audit.domain.merkle import HASH_BYTES
 from services.audit.domain.scanning import Bytes, Ints
 from services.audit.domain.stored import StoredEntry
-from services.audit.domain.stretch import Keys, Numbers, Postings, Step, suspect
+from services.audit.domain.stretch import Keys, Postings, Runs, Step, suspect
 from services.audit.domain.terms import common_numbers
 
 # RFC 6962 section 2.1.
@@ -104,11 +104,13 @@ class Glance:
             self._ids.tobytes(), np.arange(self.step.start, self.step.stop, dtype=">i8").tobytes(), self._digests
         )
 
-    def numbers_of_accounts(self) -> Numbers:
+    def numbers_of_accounts(self) -> Runs:
         """Return the first and the last number of each account."""
-        text = self._text
-        begins, ends, first, last = self._accounts.T.tolist()
-        return Numbers([text[start:end].decode() for start, end in zip(begins, ends, strict=True)], first, last)
+        lengths = self._accounts[:, 1] - self._accounts[:, 0]
+        names = np.empty(int(lengths.sum()), np.uint8)
+        placing.names(np.frombuffer(self._text, np.uint8), self._accounts, names)
+        first, last = self._accounts[:, 2], self._accounts[:, 3]
+        return Runs(names.tobytes(), lengths.tobytes(), first.tobytes(), last.tobytes())
 
     def entries(self, kind: str) -> list[StoredEntry]:
         """Return the entries of `kind`."""
@@ -132,13 +134,14 @@ def warm_up() -> None:
         *(text, none, none, 0, room.numbers, room.spans, room.subjects, room.ids),
         *(room.events, room.event_ends, room.labels, room.examples),
     )
+    terms = _terms(text, room.spans, room.subjects[:0], none)
     placing.follow(
         text,
         room.spans,
         scanning.RECORDED,
-        scanning.TRACE,
         room.numbers,
         room.subjects,
+        *terms,
         room.labels,
         np.empty((0, _LABEL_TERMS_MAX), np.int64),
         none,
@@ -151,6 +154,8 @@ def warm_up() -> None:
         none,
         np.empty((0, 4), np.int64),
     )
+    placing.names(text, np.empty((0, 4), np.int64), room.events)
+    placing.join(text, none, none, none, np.empty((0, 4), np.int64))
 
 
 class _Room:
@@ -213,9 +218,9 @@ def _placed(
         seen,
         room.spans,
         scanning.RECORDED,
-        scanning.TRACE,
         room.numbers,
         subjects,
+        *_terms(seen, room.spans, subjects, room.labels),
         room.labels,
         label_terms,
         np.array([len(each) for each in terms], np.int64),
@@ -231,6 +236,18 @@ def _placed(
     if said != placing.RIGHT:
         suspect(_SUSPICIONS[said])
     return accounts[:found]
+
+
+def _terms(seen: Bytes, spans: Ints, subjects: Ints, labels: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return which term each subject has, and which each entry's trace, and the numbers of these terms."""
+    known, traces = np.empty(len(subjects), np.int64), np.empty(len(labels), np.int64)
+    ends = np.empty(len(subjects) + len(labels), np.int64)
+    size = int((subjects[:, 4] - subjects[:, 1]).sum()) + placing.SUBJECT_BYTES * len(subjects)
+    texts = np.empty(size + placing.TRACE_BYTES * len(labels), np.uint8)
+    found = placing.meet(seen, spans, scanning.TRACE, subjects, known, traces, texts, ends)
+    ends = ends[:found]
+    hashes = part_hashes(_NO_PREFIX, texts, np.append(0, ends)[:found], ends)
+    return known, traces, hashes[:, :8].copy().view(">i8")[:, 0].astype(np.int64)
 
 
 def _columns_of(postings: Postings) -> tuple[Ints, Ints, Ints, Bytes] | None:

@@ -1,15 +1,14 @@
 """Are the stored postings, and the numbers of accounts, those of the bodies? Compiled, over what `scanning` found.
 
 Each entry has some terms, and each stored posting lists, for one term and one commit, where the entries with it stand.
-So the entries are followed in order, and each must be the next that the postings of its terms list; at the end all of
-each posting was met. The hash that makes a number of a subject is SHA-256 (FIPS 180-4), written here because it is made
-of some million short texts, and calling the library costs more than hashing one.
+So the subjects and traces that differ are met first, and the texts of their terms written, of which the caller makes
+numbers (`terms.term_number`). Then the entries are followed in order, and each must be the next that the postings of
+its terms list; at the end all of each posting was met.
 
 Everything that is compiled together is in this file, because what was compiled is kept until its file changes.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from services.audit.domain.scanning import Bytes, Ints, compiled
 
@@ -22,23 +21,73 @@ _ACCOUNT = np.frombuffer(b"account", np.uint8)
 # Where the trace id stands in a traceparent.
 _TRACE_BEGINS, _TRACE_ENDS = 3, 35
 _COLON = 58
-
-# FIPS 180-4, 4.2.2: the first 32 bits of the fractions of the cube roots of the first 64 primes.
-_PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, int(n**0.5) + 1))]
-
-
-def _fraction(prime: int, root: int) -> int:
-    """Return the first 32 bits of the fraction of a root of `prime`, by whole numbers."""
-    scaled, low, high = prime << 32 * root, 0, prime << 32
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**root <= scaled else (low, middle - 1)
-    return low & 0xFFFFFFFF
+# What the text of a term has beside where a subject stands in a body, and what that of a trace has, at most.
+SUBJECT_BYTES, TRACE_BYTES = len(_SUBJECT), len(_TRACED) + _TRACE_ENDS - _TRACE_BEGINS
 
 
-_K = np.array([_fraction(prime, 3) for prime in _PRIMES[:64]], np.uint32)
-# 5.3.3: those of the square roots of the first eight.
-_H = np.array([_fraction(prime, 2) for prime in _PRIMES[:8]], np.uint32)
+@compiled
+def meet(
+    text: Bytes,
+    spans: Ints,
+    trace_span: int,
+    subjects: Ints,
+    known: Ints,
+    traces: Ints,
+    terms: Bytes,
+    term_ends: Ints,
+) -> int:
+    """Write the text of each term of a subject or a trace, one after the other.
+
+    Args:
+        text: As for `scanning.scan`, which made `spans` and `subjects`.
+        spans: Where members stand.
+        trace_span: Which of them is the traceparent.
+        subjects: In the order of entries, and no more rows than there are.
+        known: Room for the number of each subject's term: which of those that are written.
+        traces: Room for that of each entry's trace; -1 without one.
+        terms: Room for the texts.
+        term_ends: Room for where each of them ends.
+
+    Returns:
+        How many terms there are. Each subject has one; one trace may have several.
+    """
+    # By a hash of their text the first of the subjects that are alike.
+    many = _slots(len(subjects))
+    met = np.full(many, -1, np.int64)
+    found, written, subject, traced, trace = 0, 0, 0, -1, -1
+    for entry in range(len(traces)):
+        traces[entry] = -1
+        begins = spans[entry, trace_span, 0]
+        if begins < spans[entry, trace_span, 1]:
+            first, last = begins + _TRACE_BEGINS, begins + _TRACE_ENDS
+            # Entries of a trace mostly follow one another.
+            if traced < 0 or not _same(text, first, last, text, traced, traced + last - first):
+                traced, trace = first, found
+                written = _put(_TRACED, 0, len(_TRACED), terms, written)
+                written = _put(text, first, last, terms, written)
+                term_ends[found] = written
+                found += 1
+            traces[entry] = trace
+        while subject < len(subjects) and subjects[subject, 0] == entry:
+            begins, last = subjects[subject, 1], subjects[subject, 4]
+            slot = _hashed(text, begins, last) & (many - 1)
+            while met[slot] >= 0 and not _same(
+                text, begins, last, text, subjects[met[slot], 1], subjects[met[slot], 4]
+            ):
+                slot = (slot + 1) & (many - 1)
+            if met[slot] < 0:
+                met[slot] = subject
+                known[subject] = found
+                written = _put(_SUBJECT, 0, len(_SUBJECT), terms, written)
+                written = _put(text, begins, subjects[subject, 2], terms, written)
+                terms[written] = _COLON
+                written = _put(text, subjects[subject, 3], last, terms, written + 1)
+                term_ends[found] = written
+                found += 1
+            else:
+                known[subject] = known[met[slot]]
+            subject += 1
+    return found
 
 
 @compiled
@@ -46,9 +95,11 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
     text: Bytes,
     spans: Ints,
     recorded_span: int,
-    trace_span: int,
     numbers: Ints,
     subjects: Ints,
+    known: Ints,
+    traces: Ints,
+    term_numbers: Ints,
     labels: Ints,
     label_terms: Ints,
     label_counts: Ints,
@@ -64,12 +115,14 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
     """Follow the entries of some commits.
 
     Args:
-        text: As for `scanning.scan`, which made the next three and `labels`.
+        text: As for `scanning.scan`, which made `spans`, `numbers`, `subjects` and `labels`.
         spans: Where members stand.
         recorded_span: Which of them is the recorded time.
-        trace_span: Which of them is the traceparent.
         numbers: Of the accounts.
         subjects: In the order of entries, and no more rows than there are.
+        known: Of each subject which of `term_numbers` is its term's, as `meet` said it.
+        traces: Of each entry which is its trace's.
+        term_numbers: The numbers of the terms that `meet` wrote.
         labels: Of each entry.
         label_terms: The terms' numbers of each label, without that of the trace.
         label_counts: How many of them.
@@ -99,15 +152,9 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
                 return NOT_PLACED, 0
             slot = (slot + 1) & (slots - 1)
         rows[slot] = row
-    # Subjects that were met: by a hash of their text the first row with it, and what follows from the text.
-    many = _slots(len(subjects))
-    met = np.full(many, -1, np.int64)
-    term_of = np.empty(len(subjects), np.int64)
-    account_of = np.full(len(subjects), -1, np.int64)
-    schedule = np.empty(64, np.uint32)
-    block = np.empty(64, np.uint8)
-    word = np.empty(8, np.uint32)
-    found, subject, traced, trace_term = 0, 0, -1, 0
+    # Of each term which account it is of: -1 when it is of none, below that before it was met.
+    account_of = np.full(len(term_numbers), -2, np.int64)
+    found, subject = 0, 0
     for commit in range(len(commits) - 1):
         said = recorded_ends[commit - 1] if commit else 0
         for entry in range(commits[commit], commits[commit + 1]):
@@ -126,36 +173,24 @@ def follow(  # noqa: C901 - one pass, as compiled code has it
                     label_terms[labels[entry], each], commit, at, rows, terms, rows_commit, cursors, ends, positions
                 ):
                     return NOT_PLACED, 0
-            begins = spans[entry, trace_span, 0]
-            if begins < spans[entry, trace_span, 1]:
-                first, last = begins + _TRACE_BEGINS, begins + _TRACE_ENDS
-                # Entries of a trace mostly follow one another.
-                if traced < 0 or not _same(text, first, last, text, traced, traced + last - first):
-                    trace_term = _term(_TRACED, text, first, first, first, last, block, schedule, word)
-                    traced = first
-                if not _next(trace_term, commit, at, rows, terms, rows_commit, cursors, ends, positions):
+            if traces[entry] >= 0:
+                term = term_numbers[traces[entry]]
+                if not _next(term, commit, at, rows, terms, rows_commit, cursors, ends, positions):
                     return NOT_PLACED, 0
             numbered = False
             while subject < len(subjects) and subjects[subject, 0] == entry:
-                begins, last = subjects[subject, 1], subjects[subject, 4]
-                slot = _hashed(text, begins, last) & (many - 1)
-                while met[slot] >= 0 and not _same(
-                    text, begins, last, text, subjects[met[slot], 1], subjects[met[slot], 4]
-                ):
-                    slot = (slot + 1) & (many - 1)
-                if met[slot] < 0:
-                    met[slot] = subject
-                    kind_end, own = subjects[subject, 2], subjects[subject, 3]
-                    term_of[subject] = _term(_SUBJECT, text, begins, kind_end, own, last, block, schedule, word)
-                    if _same(text, begins, kind_end, _ACCOUNT, 0, len(_ACCOUNT)):
-                        account_of[subject] = found
-                        accounts[found, 0], accounts[found, 1] = own, last
+                which = known[subject]
+                if not _next(term_numbers[which], commit, at, rows, terms, rows_commit, cursors, ends, positions):
+                    return NOT_PLACED, 0
+                account = account_of[which]
+                if account < -1:
+                    account = -1
+                    if _same(text, subjects[subject, 1], subjects[subject, 2], _ACCOUNT, 0, len(_ACCOUNT)):
+                        account = found
+                        accounts[found, 0], accounts[found, 1] = subjects[subject, 3], subjects[subject, 4]
                         accounts[found, 2], accounts[found, 3] = numbers[entry], numbers[entry] - 1
                         found += 1
-                known = met[slot]
-                if not _next(term_of[known], commit, at, rows, terms, rows_commit, cursors, ends, positions):
-                    return NOT_PLACED, 0
-                account = account_of[known]
+                    account_of[which] = account
                 if account >= 0:
                     numbered = True
                     if accounts[account, 3] + 1 != numbers[entry]:
@@ -231,89 +266,52 @@ def _hashed(text: Bytes, begins: int, ends: int) -> int:
 
 
 @compiled
-def _term(
-    prefix: Bytes,
-    text: Bytes,
-    kind: int,
-    kind_end: int,
-    own: int,
-    own_end: int,
-    block: Bytes,
-    schedule: npt.NDArray[np.uint32],
-    word: npt.NDArray[np.uint32],
-) -> int:
-    """Return the number of a term, as `terms.term_number`: `prefix`, a kind with a colon unless it is empty, an id."""
-    word[:] = _H
-    length, filled = 0, 0
-    parts = 3 if kind < kind_end else 1
-    for part in range(-1, parts):
-        if part < 0:
-            count = len(prefix)
-        elif part == parts - 1:
-            count = own_end - own
-        elif part == 0:
-            count = kind_end - kind
-        else:
-            count = 1
-        for n in range(count):
-            if part < 0:
-                block[filled] = prefix[n]
-            elif part == parts - 1:
-                block[filled] = text[own + n]
-            elif part == 0:
-                block[filled] = text[kind + n]
-            else:
-                block[filled] = _COLON
-            filled += 1
-            if filled == 64:
-                _compress(block, schedule, word)
-                filled = 0
-        length += count
-    block[filled] = 0x80
-    filled += 1
-    if filled > 56:
-        block[filled:] = 0
-        _compress(block, schedule, word)
-        filled = 0
-    block[filled:56] = 0
-    for n in range(8):
-        block[56 + n] = (length * 8) >> (56 - 8 * n) & 0xFF
-    _compress(block, schedule, word)
-    high, low = np.uint64(word[0]), np.uint64(word[1])
-    return np.int64(high << np.uint64(32) | low)  # type: ignore[return-value] # whole, as every number there
+def _put(text: Bytes, begins: int, ends: int, into: Bytes, at: int) -> int:
+    """Write a part of `text` to `into` from `at` on; return where it ends there."""
+    for n in range(ends - begins):
+        into[at + n] = text[begins + n]
+    return at + ends - begins
 
 
 @compiled
-def _turned(value: np.uint32, by: int) -> np.uint32:
-    return np.uint32(value >> np.uint32(by)) | np.uint32(value << np.uint32(32 - by))
+def names(text: Bytes, accounts: Ints, into: Bytes) -> None:
+    """Write the names of `accounts`, as `follow` found them, one after the other."""
+    at = 0
+    for account in range(len(accounts)):
+        at = _put(text, accounts[account, 0], accounts[account, 1], into, at)
 
 
 @compiled
-def _compress(block: Bytes, w: npt.NDArray[np.uint32], word: npt.NDArray[np.uint32]) -> None:
-    """Take one block of 64 bytes into a hash (FIPS 180-4, 6.2.2)."""
-    for t in range(16):
-        w[t] = (
-            np.uint32(block[4 * t]) << np.uint32(24)
-            | np.uint32(block[4 * t + 1]) << np.uint32(16)
-            | np.uint32(block[4 * t + 2]) << np.uint32(8)
-            | np.uint32(block[4 * t + 3])
-        )
-    for t in range(16, 64):
-        one, other = w[t - 15], w[t - 2]
-        small = _turned(one, 7) ^ _turned(one, 18) ^ (one >> np.uint32(3))
-        large = _turned(other, 17) ^ _turned(other, 19) ^ (other >> np.uint32(10))
-        w[t] = np.uint32(w[t - 16] + small + w[t - 7] + large)
-    a, b, c, d, e, f, g, h = word
-    for t in range(64):
-        first = np.uint32(h + (_turned(e, 6) ^ _turned(e, 11) ^ _turned(e, 25)) + ((e & f) ^ (~e & g)) + _K[t] + w[t])
-        second = np.uint32((_turned(a, 2) ^ _turned(a, 13) ^ _turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c)))
-        h, g, f, e = g, f, e, np.uint32(d + first)
-        d, c, b, a = c, b, a, np.uint32(first + second)
-    word[0] += a
-    word[1] += b
-    word[2] += c
-    word[3] += d
-    word[4] += e
-    word[5] += f
-    word[6] += g
-    word[7] += h
+def join(text: Bytes, ends: Ints, first: Ints, last: Ints, accounts: Ints) -> int:
+    """Join the numbers of accounts in parts of a stretch that follow one another.
+
+    Args:
+        text: Names, one after the other.
+        ends: Where each of them ends.
+        first: The first number of the account in its part.
+        last: The last one.
+        accounts: Room for the accounts that differ, as for `follow`.
+
+    Returns:
+        How many accounts there are; -1 when a number between two parts is missing.
+    """
+    many = _slots(len(ends))
+    met = np.full(many, -1, np.int64)
+    found, begins = 0, 0
+    for row in range(len(ends)):
+        slot = _hashed(text, begins, ends[row]) & (many - 1)
+        while met[slot] >= 0 and not _same(
+            text, begins, ends[row], text, accounts[met[slot], 0], accounts[met[slot], 1]
+        ):
+            slot = (slot + 1) & (many - 1)
+        account = met[slot]
+        if account < 0:
+            account = met[slot] = found
+            accounts[found, 0], accounts[found, 1] = begins, ends[row]
+            accounts[found, 2], accounts[found, 3] = first[row], first[row] - 1
+            found += 1
+        if accounts[account, 3] + 1 != first[row]:
+            return -1
+        accounts[account, 3] = last[row]
+        begins = ends[row]
+    return found

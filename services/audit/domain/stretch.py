@@ -103,8 +103,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """The first and the last number that each account has in a step; between them none is missing.
+
+    Attributes:
+        names: The accounts, one after the other.
+        lengths: Of each name, int64 as this machine has it.
+        first: The first numbers, the same.
+        last: The last ones.
+    """
+
+    names: bytes
+    lengths: bytes
+    first: bytes
+    last: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
-    """The first and the last number that each account has in a stretch; between them none is missing."""
+    """The same of a stretch."""
 
     accounts: Sequence[str]
     first: Sequence[int]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.audit.domain.bulk import BulkCheck
+from services.audit.domain.bulk import BulkCheck, numbers_of_stretch
 from services.audit.domain.checkpoint import Checkpoint, sign_checkpoint
 from services.audit.domain.closing import CLOSE_KIND
 from services.audit.domain.columns import Columns
@@ -18,7 +18,7 @@ from services.audit.domain.glance import Glance
 from services.audit.domain.merkle import leaf_hash
 from services.audit.domain.sequencing import Head, grow
 from services.audit.domain.stored import StoredCheckpoint
-from services.audit.domain.stretch import Bodies, Keys, Postings, Step, Suspicion, tiles_between
+from services.audit.domain.stretch import Bodies, Keys, Numbers, Postings, Runs, Step, Suspicion, tiles_between
 from services.audit.domain.terms import postings, postings_of_columns
 from services.audit.domain.tiles import RightEdge
 from services.kernel.canonical import canonical_json
@@ -221,6 +221,22 @@ def test_postings_of_subjects_of_any_length_are_found(subjects):
     step, edge = stored([told])
 
     assert checked(step).edge == edge
+
+
+def runs(**accounts):
+    """What one step says of accounts: of each its first and its last number."""
+    names, bounds = [each.encode() for each in accounts], list(accounts.values())
+    columns = ([len(each) for each in names], [first for first, _ in bounds], [last for _, last in bounds])
+    return Runs(b"".join(names), *(struct.pack(f"={len(names)}q", *each) for each in columns))
+
+
+def test_numbers_of_an_account_go_on_from_step_to_step_without_a_gap():
+    steps = [runs(a=(1, 3), ab=(7, 7)), runs(), runs(b=(2, 2), a=(4, 4), ü=(1, 9)), runs(a=(5, 6), b=(3, 3))]
+
+    assert numbers_of_stretch(steps) == Numbers(["a", "ab", "b", "ü"], [1, 7, 2, 1], [6, 7, 3, 9])
+    for wrong in (runs(a=(6, 6)), runs(a=(4, 4)), runs(c=(1, 1), a=(5, 5), b=(4, 4))):
+        with pytest.raises(Suspicion, match="the numbers of an account do not follow one another"):
+            numbers_of_stretch([*steps[:3], wrong])
 
 
 @in_both_ways
