@@ -51,6 +51,23 @@ class Copied:
         """Return how long each field of a column is: four bytes, big end first."""
         return self._lengths(number).astype(">i4").tobytes()
 
+    def by_place(self, number: int) -> tuple["Copied", Ints]:
+        """Return the rows in the order of a column of eight bytes, and what is in it."""
+        places = np.frombuffer(self.column(number), ">i8").astype(np.int64)
+        if (places[1:] >= places[:-1]).all():
+            return self, places
+        order = np.argsort(places, kind="stable")
+        return self._of(self._spans[order]), places[order]
+
+    def rows(self, start: int, stop: int) -> "Copied":
+        """Return the rows with these numbers."""
+        return self._of(self._spans[start:stop])
+
+    def _of(self, spans: Ints) -> "Copied":
+        rows = object.__new__(Copied)
+        rows._data, rows._spans = self._data, spans
+        return rows
+
     def _lengths(self, number: int) -> Ints:
         lengths: Ints = self._spans[:, number, 1] - self._spans[:, number, 0]
         return lengths

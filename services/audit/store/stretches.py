@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from asyncpg import Connection as Driver
@@ -34,10 +34,21 @@ from services.runtime.allocation import keep_freed_memory
 from services.runtime.database import Database, driver_of
 from services.runtime.settings import ServiceSettings
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from services.audit.store.copied import Copied
+
 # Entries of a step, which is in memory at once, and of those the bodies that are copied together: the longest are
 # 64 KiB.
 STEP_ENTRIES = 16_384
 BODIES_TOGETHER = 4_096
+# Entries of whose keys, and of whose postings, all are read at once. They are found by an index that names blocks of
+# the table: where rows do not lie in order, many blocks for few entries, and the same ones again for the next. A key
+# has 56 bytes; an entry of a commit by itself some ten postings.
+KEYS_TOGETHER = 1 << 18
+POSTINGS_TOGETHER = 1 << 16
 # Checkpoints that are read together; a log that nobody shares has one for each entry.
 _CHECKPOINTS_TOGETHER = 1_000
 
@@ -64,6 +75,38 @@ class Trusted:
     keys: Sequence[VerifierKey]
     continues: VerifierKey | None = None
     witnesses: Sequence[WitnessKey] = ()
+
+
+class _Beside:
+    """Rows that stand beside entries, read for many steps at once."""
+
+    def __init__(self, driver: Driver, query: str, place: int, together: int, end: int) -> None:
+        """Read by `query`, whose column `place` says of which entry a row is, `together` entries until `end`."""
+        self._driver = driver
+        self._query = query
+        self._place = place
+        self._together = together
+        self._end = end
+        self._begins = self._until = 0
+        self._read: tuple[Copied, npt.NDArray[np.int64]] | None = None
+
+    async def rows(self, start: int, stop: int) -> "Copied":
+        """Return the rows of the entries from `start` up to but not including `stop`, by their entry.
+
+        Raises:
+            Suspicion: A field is null.
+        """
+        from services.audit.store.copied import copied  # noqa: PLC0415 - compiled code, see `PostgresStretches.check`
+
+        if self._read is None or not self._begins <= start <= stop <= self._until:
+            # The next are read when nothing refers to those before.
+            self._read = None
+            self._begins, self._until = start, max(stop, min(start + self._together, self._end))
+            found = await copied(self._driver, self._query, self._begins, self._until, 3)
+            self._read = found.by_place(self._place)
+        rows, places = self._read
+        first, after_last = places.searchsorted([start, stop]).tolist()
+        return rows.rows(first, after_last)
 
 
 class PostgresStretches:
@@ -110,6 +153,9 @@ class PostgresStretches:
         """Nothing is kept open."""
 
     async def _steps(self, driver: Driver, after: int, start: int, stop: int) -> AsyncIterator[Step]:
+        sql = self._tables.sql
+        keys = _Beside(driver, sql(_KEYS), 1, KEYS_TOGETHER, stop)
+        postings = _Beside(driver, sql(_POSTINGS), 0, POSTINGS_TOGETHER, stop)
         while after < stop:
             read = await self._contents.checkpoints(after, _CHECKPOINTS_TOGETHER)
             ends = [each for each in read if each.size <= stop]
@@ -117,11 +163,19 @@ class PostgresStretches:
                 return
             while ends:
                 count = sum(each.size - start <= STEP_ENTRIES for each in ends) or 1
-                yield await self._step(driver, after, start, ends[:count])
+                yield await self._step(driver, after, start, ends[:count], keys, postings)
                 start = after = ends[count - 1].size
                 ends = ends[count:]
 
-    async def _step(self, driver: Driver, after: int, start: int, checkpoints: Sequence[StoredCheckpoint]) -> Step:
+    async def _step(
+        self,
+        driver: Driver,
+        after: int,
+        start: int,
+        checkpoints: Sequence[StoredCheckpoint],
+        keys: _Beside,
+        postings: _Beside,
+    ) -> Step:
         from services.audit.store.copied import copied  # noqa: PLC0415 - compiled code, as above
 
         stop, sql = checkpoints[-1].size, self._tables.sql
@@ -129,10 +183,8 @@ class PostgresStretches:
         for first in range(start, stop, BODIES_TOGETHER):
             rows = await copied(driver, sql(_BODIES), first, min(first + BODIES_TOGETHER, stop), 3)
             bodies.append(Bodies(rows.column(0), rows.separated(2), rows.lengths(2), rows.column(1)))
-        rows = await copied(driver, sql(_KEYS), start, stop, 3)
-        keys = Keys(rows.column(0), rows.column(1), rows.column(2))
-        rows = await copied(driver, sql(_POSTINGS), start, stop, 3)
-        postings = Postings(rows.column(0), rows.column(1), rows.lengths(2), rows.column(2))
+        of_events = await keys.rows(start, stop)
+        of_terms = await postings.rows(start, stop)
         cosignatures: dict[int, list[str]] = {}
         if self._trusted.witnesses:
             for size, line in await driver.fetch(sql(_COSIGNATURES), after, stop):
@@ -142,8 +194,8 @@ class PostgresStretches:
             checkpoints,
             cosignatures,
             bodies,
-            keys,
-            postings,
+            Keys(of_events.column(0), of_events.column(1), of_events.column(2)),
+            Postings(of_terms.column(0), of_terms.column(1), of_terms.lengths(2), of_terms.column(2)),
             await self._tiles(driver, tiles_between(start, stop)),
         )
 

@@ -22,6 +22,7 @@ from services.audit.store import (
     StretchProcesses,
     Trusted,
 )
+from services.audit.store import stretches as stretches_module
 from services.kernel.clock import FixedClock
 from tests.audit.builders import KEY, NOON, ORIGIN, an_event, some_events
 from tests.audit.check_log import check_log
@@ -347,6 +348,41 @@ async def test_only_a_stretch_that_is_not_right_is_followed_entry_by_entry(datab
         assert report.finding_count == exact.finding_count > 0, change
         assert {each.where for each in report.findings} == {each.where for each in exact.findings}, change
         await restore(superuser, table)
+
+
+async def test_rows_may_lie_in_any_order_in_their_tables(database, superuser, monkeypatch):
+    monkeypatch.setattr(stretches_module, "STEP_ENTRIES", 30)
+    monkeypatch.setattr(stretches_module, "KEYS_TOGETHER", 50)
+    monkeypatch.setattr(stretches_module, "POSTINGS_TOGETHER", 40)
+    async with Running(database) as running:
+        for number in range(12):
+            await running.sequencer.append(some_events(7 + number, f"commit {number}"))
+    stretches = PostgresStretches(database, Trusted(ORIGIN, [KEY.verifier_key]))
+    size = sum(range(7, 19))
+    clean = await stretches.check(-1, 0, size)
+    for table in ("event_key", "posting"):
+        await superuser.execute(f"create temporary table lain as select * from audit.{table}")
+        await superuser.execute(f"truncate audit.{table}")
+        await superuser.execute(f"insert into audit.{table} select * from lain order by md5(lain::text)")
+        await superuser.execute("drop table lain")
+    await keep(superuser)
+
+    assert await stretches.check(-1, 0, size) == clean
+    for index in range(0, size, 11):
+        for table, change in (
+            ("event_key", f"delete from audit.event_key where idx = {index}"),
+            ("event_key", f"update audit.event_key set digest = sha256('x') where idx = {index}"),
+            ("event_key", f"insert into audit.event_key values (gen_random_uuid(), {index}, sha256('x'))"),
+        ):
+            await superuser.execute(change)
+            with pytest.raises(Suspicion, match="the keys are not those of the entries"):
+                await stretches.check(-1, 0, size)
+            await restore(superuser, table)
+    for start in await superuser.fetch("select distinct start from audit.posting"):
+        await superuser.execute("delete from audit.posting where start = $1", start[0])
+        with pytest.raises(Suspicion, match="the postings are not those of the entries"):
+            await stretches.check(-1, 0, size)
+        await restore(superuser, "posting")
 
 
 async def test_what_is_in_memory_of_a_slice_is_not_looked_up_for_the_next(database, short_stretches, monkeypatch):
