@@ -64,13 +64,7 @@ def canonical_texts(values: Sequence[Mapping[str, JsonValue]]) -> list[str]:
         TypeError: As `canonical_json` does.
         ValueError: As `canonical_json` does.
     """
-    texts: list[str] = []
-    for keys, alike in groupby(values, key=tuple):
-        objects = list(alike)
-        if len(objects) > 1 and 1 < len(keys) <= _SHAPE_KEYS_MAX:
-            texts += _column_by_column(_shape(keys), objects)
-        else:
-            texts += map(_object, objects)
+    texts = _objects(values)
     for text in texts:
         if not text.isascii():
             # As above.
@@ -122,8 +116,26 @@ def _integer(value: int) -> str:
     return int.__repr__(value)
 
 
-def _list(value: Sequence[JsonValue]) -> str:
+def _list(value: Sequence[Any]) -> str:
+    kinds = set(map(type, value))
+    if kinds == {dict}:
+        return f"[{','.join(_objects(value))}]"
+    if kinds == {list} and len(value) > 1 and len(set(map(len, value))) == 1:
+        columns = [_column(values) for values in zip(*value, strict=True)]
+        rows = [f"[{','.join(row)}]" for row in zip(*columns, strict=True)] if columns else ["[]"] * len(value)
+        return f"[{','.join(rows)}]"
     return f"[{','.join([_writer(type(each))(each) for each in value])}]"
+
+
+def _objects(values: Sequence[Mapping[str, JsonValue]]) -> list[str]:
+    texts: list[str] = []
+    for keys, alike in groupby(values, key=tuple):
+        objects = list(alike)
+        if len(objects) > 1 and 1 < len(keys) <= _SHAPE_KEYS_MAX:
+            texts += _column_by_column(_shape(keys), objects)
+        else:
+            texts += map(_object, objects)
+    return texts
 
 
 def _object(value: Mapping[str, JsonValue]) -> str:

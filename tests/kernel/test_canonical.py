@@ -119,6 +119,32 @@ def test_objects_that_are_written_together_have_the_texts_of_each(objects, times
     assert canonical_texts(many) == [canonical_text(each) for each in many]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[1, "a"], [2, "b"], [Decimal("1.50"), None]],
+        [[], []],
+        [[[1], [2]], [[3], [4]]],
+        [[1], [2, 3]],
+        [[1], (2,)],
+        [{"b": [{"d": 1, "c": 2}, {"d": 3, "c": 4}], "a": 0}, {"b": [], "a": 1}],
+        [{"a": 1, "b": 2}, {"b": 1, "a": 2}, [1]],
+    ],
+)
+def test_lists_of_what_looks_alike_are_written_as_they_are(value):
+    def told(part):
+        match part:
+            case Decimal():
+                return "1.5"
+            case list() | tuple():
+                return [told(each) for each in part]
+            case dict():
+                return {key: told(each) for key, each in part.items()}
+        return part
+
+    assert canonical_json(value).decode() == rfc_8785(told(value))
+
+
 @pytest.mark.parametrize("value", [1.5, b"bytes", {1: "a"}, SAFE_INTEGER_MAX + 1, Decimal("NaN"), "\ud800"])
 def test_what_has_no_canonical_text_is_refused_among_many(value):
     for many in ([{"a": 1, "b": value}] * 2, [{"a": 1, "b": 2}, {"a": 1, "b": value}]):
