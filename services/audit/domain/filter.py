@@ -27,17 +27,18 @@ class EntryFilter:
     def matches(self, entry: Entry) -> bool:
         """Return whether `entry` is wanted."""
         event = entry.event
+        for kind, subject_id in self.subjects.items():
+            if event.subjects.get(kind) != subject_id:
+                return False
         return (
-            self._matches_kind(event.kind)
-            and all(event.subjects.get(kind) == subject_id for kind, subject_id in self.subjects.items())
-            and self.actor in (None, event.actor)
-            and self.producer in (None, event.producer)
-            and self.trace_id in (None, event.trace_id)
+            (self.kind is None or self._matches_kind(self.kind, event.kind))
+            and (self.actor is None or self.actor == event.actor)
+            and (self.producer is None or self.producer == event.producer)
+            and (self.trace_id is None or self.trace_id == event.trace_id)
             and (self.start_time is None or entry.recorded_time >= self.start_time)
             and (self.end_time is None or entry.recorded_time < self.end_time)
         )
 
-    def _matches_kind(self, kind: str) -> bool:
-        if self.kind is None or self.kind == kind:
-            return True
-        return self.kind.endswith(_BELOW) and kind.startswith(self.kind.removesuffix("*"))
+    @staticmethod
+    def _matches_kind(wanted: str, kind: str) -> bool:
+        return wanted == kind or (wanted.endswith(_BELOW) and kind.startswith(wanted.removesuffix("*")))

@@ -18,22 +18,27 @@ _T = TypeVar("_T")
 Found = tuple[int, bytes]
 
 # Whoever adds an entry adds the checkpoint that covers it: of one statement, size and entries are of one instant.
-# Entries with a term. No commit that begins before the one that has the entry `$2` reaches it. Which places are wanted
-# is decided before their bodies are read.
+# Entries with a term, all in one row: how many entries the log has, where those stand that are wanted, and the bodies
+# that are there. No commit that begins before the one that has the entry `$2` reaches it. Which places are wanted is
+# decided before their bodies are read, and these are found by one look along the index.
 _WITH_TERM = """
-    select size, place.idx, body
-    from (select size from audit.checkpoint_note order by size desc limit 1) as newest
-    left join lateral (
-        select start + get_byte(positions, at) * 256 + get_byte(positions, at + 1) as idx
-        from audit.posting, generate_series({from_at}) as at
-        where term = $1
-            and start >= (select coalesce(max(size), 0) from audit.checkpoint_note where size <= $2)
-            and start < $3
-            and start + get_byte(positions, at) * 256 + get_byte(positions, at + 1) between $2 and $3 - 1
-        order by start {order}, at {order}
-        limit $4
-    ) as place on true
-    left join audit.entry as stored on stored.idx = place.idx
+    with place as materialized (
+        select array(
+            select start + get_byte(positions, at) * 256 + get_byte(positions, at + 1) as idx
+            from audit.posting, generate_series({from_at}) as at
+            where term = $1
+                and start >= (select coalesce(max(size), 0) from audit.checkpoint_note where size <= $2)
+                and start < $3
+                and start + get_byte(positions, at) * 256 + get_byte(positions, at + 1) between $2 and $3 - 1
+            order by start {order}, at {order}
+            limit $4
+        ) as wanted
+    )
+    select (select size from audit.checkpoint_note order by size desc limit 1), wanted, stored.idx, body
+    from place
+    cross join lateral (
+        select array_agg(idx) as idx, array_agg(body) as body from audit.entry where idx = any(wanted)
+    ) as stored
 """
 _ALL = """
     select size, found.idx, body
@@ -120,19 +125,15 @@ class Finder:
             stop = min(stop, await self._size_before(wanted.end_time))
         if len(terms) > 1:
             return await self._with_each(terms, start, stop, limit, descending, read)
-        query = self._tables.sql((_ONE_TERM if terms else _NO_TERM)[descending])
+        some = self._with_term if terms else self._of_all
         matching: list[_T] = []
         while start < stop:
             asked = limit - len(matching)
-            rows = await self._driver.fetch(query, *terms, start, stop, asked)
-            if self.size is None:
-                self.size = rows[0][0] if rows else None
-            # One row without a place says that there is none; a place without a body, that it is gone.
-            places = sorted([(index, body) for _, index, body in rows if index is not None], reverse=descending)
-            matching += read([(index, body) for index, body in places if body is not None])
+            places, stored = await some(terms, start, stop, asked, descending)
+            matching += read([(index, stored[index]) for index in places if index in stored])
             if len(places) < asked or len(matching) == limit:
                 break
-            start, stop = (start, places[-1][0]) if descending else (places[-1][0] + 1, stop)
+            start, stop = (start, places[-1]) if descending else (places[-1] + 1, stop)
         return matching
 
     async def postings_of_each(self, terms: Sequence[int], stop: int, limit: int) -> list[tuple[int, int, bytes]]:
@@ -149,6 +150,29 @@ class Finder:
     async def stored(self, indexes: Sequence[int]) -> Mapping[int, bytes]:
         """Return the bodies of the entries at `indexes`; of those that are gone, none."""
         return dict(await self._driver.fetch(self._tables.sql(_BODIES), indexes)) if indexes else {}
+
+    async def _with_term(
+        self, terms: Sequence[int], start: int, stop: int, limit: int, descending: bool
+    ) -> tuple[list[int], Mapping[int, bytes]]:
+        """Return where the first entries with the one term stand, and the bodies of those that are not gone."""
+        query = self._tables.sql(_ONE_TERM[descending])
+        size, places, indexes, bodies = await self._driver.fetchrow(query, *terms, start, stop, limit)
+        self._note(size)
+        return places, dict(zip(indexes or (), bodies or (), strict=True))
+
+    async def _of_all(
+        self, _: Sequence[int], start: int, stop: int, limit: int, descending: bool
+    ) -> tuple[list[int], Mapping[int, bytes]]:
+        """Return where the first entries stand, and their bodies."""
+        rows = await self._driver.fetch(self._tables.sql(_NO_TERM[descending]), start, stop, limit)
+        self._note(rows[0][0] if rows else None)
+        # One row without a place says that there is none.
+        stored = {index: body for _, index, body in rows if index is not None}
+        return sorted(stored, reverse=descending), stored
+
+    def _note(self, size: int | None) -> None:
+        if self.size is None:
+            self.size = size
 
     async def _size_before(self, instant: datetime) -> int:
         """Return how many entries were recorded before `instant`."""
