@@ -1,79 +1,34 @@
-"""From book, policy and market to what the optimiser is asked."""
+"""The problem of an account: what it holds and may trade, from its book, its policy and the market."""
 
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from google.type import money_pb2
 
 from evenkeel.policy.v1 import policy_document_pb2 as document_pb
 from services.decision.clients.policy_document import read_policy
 from services.decision.domain.account_problem import account_problem, is_due
-from services.decision.domain.book import AccountBook, HoldingKind, Position, TaxWrapper
-from services.decision.domain.freshness import PricesStale, SnapshotStale, check_ages
+from services.decision.domain.book import HoldingKind, Position, TaxWrapper
 from services.decision.domain.grouping import identity_sets
 from services.decision.domain.instruments import Instrument
-from services.decision.domain.market import Market
 from services.decision.domain.policy import Policy
-from services.decision.domain.prices import PriceSet, Quote
-from services.decision.domain.problem import Band, LotMethod, LotState, RecentTrade, Side
+from services.decision.domain.problem import LotMethod, LotState, RecentTrade, Side
 from services.decision.domain.recorded import InstrumentList, read_recorded, recorded_bytes
 from services.decision.domain.tax import JurisdictionUnknown
-from services.decision.domain.tax.laws import LAWS, CurrencyWithoutRate, LawState, LawVersion, law_book
-from services.kernel.errors import Invalid
-from services.runtime.wire import instant_message
+from services.decision.domain.tax.laws import LAWS, CurrencyWithoutRate
 from tests.decision.books import CLOSE, MORNING
+from tests.decision.domain.account_problems import (
+    TODAY,
+    a_market,
+    a_position,
+    an_account,
+    holding,
+    problem_of,
+    violations,
+    with_rules,
+)
 from tests.decision.stages.world import a_policy, dollars, number
-
-TODAY = MORNING.date()
-
-
-def a_position(instrument_id, units, *, kind=HoldingKind.TRADED, acquired=date(2020, 1, 2), lots=True):
-    lot = LotState(f"{instrument_id}-{kind}-1", acquired, Decimal(units), Decimal(units) * 50)
-    return Position(instrument_id, kind, Decimal(units), (lot,) if lots else ())
-
-
-def an_account(*positions, currency="USD", **changes):
-    account = AccountBook(
-        account_id="a1",
-        household_id=None,
-        custodian="custodian-a",
-        currency=currency,
-        tax_wrapper=TaxWrapper.TAXABLE,
-        cash=Decimal(1000),
-        reserved_cash=Decimal(0),
-        realized=(),
-        positions=positions,
-        snapshot_id="snapshot-1",
-        as_of_time=CLOSE,
-    )
-    return replace(account, **changes)
-
-
-def a_market(as_of=CLOSE, instruments=(), currency="USD", **prices):
-    prices = {"VTI": "100", "BND": "100", "AAPL": "100"} | prices
-    quotes = {each: Quote(Decimal(price)) for each, price in prices.items() if price is not None}
-    known = {each: Instrument(each, currency, Decimal(1)) for each in prices} | {
-        each.instrument_id: each for each in instruments
-    }
-    return Market(PriceSet("prices-1", "sha256:c", "vendor-a", as_of, as_of, quotes), known)
-
-
-def problem_of(account, policy=None, market=None):
-    market = market or a_market(currency=account.currency)
-    return account_problem(account, policy or read_policy(a_policy()), market, MORNING)
-
-
-def holding(problem, instrument_id):
-    (found,) = (each for each in problem.holdings if each.instrument_id == instrument_id)
-    return found
-
-
-def violations(account, policy=None, market=None):
-    with pytest.raises(Invalid) as caught:
-        problem_of(account, policy, market)
-    return {each.field: each.description for each in caught.value.violations}
 
 
 def test_everything_held_or_targeted_is_a_holding_with_its_target():
@@ -151,52 +106,6 @@ def test_units_of_unknown_cost_stay_where_gains_are_taxed_and_are_one_lot_where_
     assert holding(exempt, "VTI").lots[0].basis_total == 500
 
 
-def restricted(kind, **more):
-    item = document_pb.Restriction(instrument_id="VTI", kind=kind, reason="the client asked", **more)
-    return read_policy(a_policy(restrictions=document_pb.Restrictions(items=[item])))
-
-
-@pytest.mark.parametrize(
-    ("kind", "no_buy", "no_sell"),
-    [
-        (document_pb.Restriction.KIND_NO_BUY, True, False),
-        (document_pb.Restriction.KIND_NO_SELL, False, True),
-        (document_pb.Restriction.KIND_NO_TRADE, True, True),
-        (document_pb.Restriction.KIND_EXCLUDED, True, False),
-    ],
-)
-def test_a_restriction_forbids_what_it_says(kind, no_buy, no_sell):
-    found = holding(problem_of(an_account(a_position("VTI", 5)), restricted(kind)), "VTI")
-
-    assert (found.no_buy == "the client asked", found.no_sell == "the client asked") == (no_buy, no_sell)
-
-
-def test_a_restriction_ends_at_its_expire_time_and_not_before():
-    kind = document_pb.Restriction.KIND_NO_BUY
-    ends_now = restricted(kind, expire_time=instant_message(MORNING))
-    ends_later = restricted(kind, expire_time=instant_message(MORNING + timedelta(microseconds=1)))
-
-    assert holding(problem_of(an_account(a_position("VTI", 5)), ends_now), "VTI").no_buy is None
-    assert holding(problem_of(an_account(a_position("VTI", 5)), ends_later), "VTI").no_buy is not None
-
-
-def test_what_is_excluded_is_sold_and_its_weight_goes_to_the_others():
-    problem = problem_of(an_account(a_position("VTI", 5)), restricted(document_pb.Restriction.KIND_EXCLUDED))
-
-    assert holding(problem, "VTI").target_weight == 0
-    assert holding(problem, "BND").target_weight == Decimal("0.99")
-    (limit,) = problem.limits.groups
-    assert (limit.instrument_ids, limit.weight_max) == (("VTI",), 0)
-
-
-def test_of_what_is_excluded_a_part_of_an_increment_and_units_held_away_stay():
-    account = an_account(a_position("VTI", "5.5"), a_position("VTI", 2, kind=HoldingKind.HELD_AWAY))
-
-    (limit,) = problem_of(account, restricted(document_pb.Restriction.KIND_EXCLUDED)).limits.groups
-
-    assert abs(limit.weight_max - Decimal(250) / Decimal(1750)) < Decimal("1e-11")
-
-
 def test_what_is_identical_has_one_identity_and_locked_lots_count_as_purchases():
     recent = TODAY - timedelta(days=5)
     instruments = [Instrument(each, "USD", Decimal(1), identity_set="us") for each in ("VTI", "AAPL")]
@@ -235,21 +144,6 @@ def test_cash_that_leaves_soon_is_kept_and_its_corridor_is_the_narrower_of_both(
     rule = problem_of(an_account(a_position("VTI", 5), reserved_cash=Decimal(100)), policy).cash_rule
 
     assert (rule.floor_weight, rule.ceiling_weight, rule.withdrawal) == (Decimal("0.002"), Decimal("0.02"), 100)
-
-
-def test_prices_and_books_are_fresh_at_exactly_the_greatest_age_and_not_beyond():
-    policy = Policy({}, price_age_max=timedelta(hours=1), snapshot_age_max=timedelta(hours=2))
-    prices = a_market(as_of=MORNING - timedelta(hours=1)).prices
-    account = an_account(as_of_time=MORNING - timedelta(hours=2))
-
-    check_ages(account, policy, prices, MORNING)
-    moment = timedelta(microseconds=1)
-    with pytest.raises(PricesStale):
-        check_ages(account, policy, replace(prices, as_of_time=prices.as_of_time - moment), MORNING)
-    with pytest.raises(PricesStale):
-        check_ages(account, policy, replace(prices, as_of_time=MORNING + moment), MORNING)
-    with pytest.raises(SnapshotStale):
-        check_ages(replace(account, as_of_time=account.as_of_time - moment), policy, prices, MORNING)
 
 
 def test_an_account_is_due_when_it_was_not_decided_for_as_long_as_the_calendar_says():
@@ -368,66 +262,6 @@ def test_money_that_came_or_went_asks_for_a_look_from_the_policys_minimum_on(flo
     assert asked.cash_rule.flow == (flow if counts else 0)
 
 
-def test_a_document_that_is_none_or_says_what_cannot_be_is_refused():
-    with pytest.raises(Invalid, match="must be a serialized PolicyDocument"):
-        read_policy(b"\xff\xff\xff")
-    with pytest.raises(Invalid, match=r"risk\.cash_floor"):
-        read_policy(a_policy(risk=document_pb.RiskLimits(cash_floor=number("lots"))))
-
-
-def with_rules(**sections):
-    return read_policy(a_policy(**sections))
-
-
-def test_a_line_of_its_own_distance_has_it_and_the_others_have_the_general_one():
-    lines = [
-        document_pb.TargetWeight(
-            instrument_id="VTI",
-            weight=number("0.6"),
-            trigger=document_pb.Distance(absolute=number("0.1")),
-            destination=document_pb.Distance(relative=number("0.05")),
-        ),
-        document_pb.TargetWeight(instrument_id="BND", weight=number("0.39")),
-    ]
-    policy = with_rules(targets=document_pb.Targets(weights=lines, cash_weight=number("0.01")))
-
-    problem = problem_of(an_account(a_position("VTI", 5)), policy)
-
-    assert holding(problem, "VTI").band == Band(Decimal("0.1"), Decimal("0.03"))
-    assert holding(problem, "BND").band == Band(Decimal("0.02"), Decimal("0.005"))
-
-
-def test_cash_of_groups_is_cash_of_the_account():
-    group = document_pb.TargetGroup(
-        name="income",
-        members=[document_pb.TargetWeight(instrument_id="BND", weight=number("0.9"))],
-        cash_weight=number("0.1"),
-    )
-    lines = [
-        document_pb.TargetWeight(group=group, weight=number("0.4")),
-        document_pb.TargetWeight(instrument_id="VTI", weight=number("0.6")),
-    ]
-
-    policy = with_rules(targets=document_pb.Targets(weights=lines))
-
-    assert policy.weights == {"BND": Decimal("0.36"), "VTI": Decimal("0.6")}
-    assert policy.cash_weight == Decimal("0.04")
-
-
-@pytest.mark.parametrize("wrong", ["model_node_id", "screen"])
-def test_what_policy_should_have_worked_out_is_refused_rather_than_ignored(wrong):
-    if wrong == "model_node_id":
-        sections = {
-            "targets": document_pb.Targets(weights=[document_pb.TargetWeight(model_node_id="growth", weight=number(1))])
-        }
-    else:
-        item = document_pb.Restriction(screen="oil", kind=document_pb.Restriction.KIND_EXCLUDED, reason="faith")
-        sections = {"restrictions": document_pb.Restrictions(items=[item])}
-
-    with pytest.raises(Invalid, match="effective policy"):
-        with_rules(**sections)
-
-
 def test_sets_of_the_policy_and_of_the_book_that_meet_are_one():
     known = {
         each: Instrument(each, "USD", Decimal(1), identity_set=named)
@@ -497,47 +331,6 @@ def test_an_account_that_is_not_taxed_waits_for_no_law_to_be_reviewed():
     sheltered = replace(two_lots(), tax_wrapper=TaxWrapper.EXEMPT, as_of_time=later)
 
     assert not account_problem(sheltered, read_policy(a_policy()), a_market(later), morning).tax.taxable
-
-
-def pounds(amount):
-    return money_pb2.Money(currency_code="GBP", units=amount)
-
-
-def british(**said):
-    return read_policy(a_policy(tax=document_pb.TaxSettings(jurisdiction="GB", **said)))
-
-
-def test_a_british_income_decides_the_rates_and_where_they_change():
-    # The prices are of 2022/23: 10 and 20 %, a basic rate band of 37,700.
-    told = problem_of(two_lots("GBP"), british(taxable_income=pounds(30_000))).tax
-    high = problem_of(two_lots("GBP"), british(taxable_income=pounds(50_000), long_term_rate=number("0.5"))).tax
-    plain = problem_of(two_lots("GBP"), british(long_term_rate=number("0.24"))).tax
-
-    assert (told.lower_rate, told.lower_room, told.long_rate) == (Decimal("0.10"), 7_700, Decimal("0.20"))
-    assert (high.lower_room, high.long_rate) == (0, Decimal("0.20"))
-    assert (plain.lower_room, plain.long_rate) == (0, Decimal("0.24"))
-    assert "policy.tax.long_term_rate" in violations(two_lots("GBP"), british())
-    euros = british(taxable_income=money_pb2.Money(currency_code="EUR", units=1))
-    assert violations(two_lots("GBP"), euros) == {"policy.tax.taxable_income": "must be in GBP, was 1 EUR"}
-    # Elsewhere the policy's rates are the rates.
-    american = document_pb.TaxSettings(
-        jurisdiction="US", short_term_rate=number("0.4"), long_term_rate=number("0.2"), taxable_income=dollars(1)
-    )
-    assert problem_of(two_lots(), read_policy(a_policy(tax=american))).tax.lower_room == 0
-
-
-def test_amounts_of_law_that_were_approved_are_pinned_and_planned_by():
-    version = LawVersion(
-        "GB", 2022, 1, LawState.APPROVED,
-        {"exempt_amount": Decimal(12_300), "basic_rate_band": Decimal(40_000), "basic_rate": Decimal("0.11"),
-         "higher_rate": Decimal("0.22")},
-        "a finance act",
-    )  # fmt: skip
-    pinned = recorded_bytes(InstrumentList((), {}, law_book([version]).approved_amounts()))
-    market = replace(a_market(currency="GBP"), amounts=read_recorded(InstrumentList, pinned).amounts)
-    tax = problem_of(two_lots("GBP"), british(taxable_income=pounds(30_000)), market).tax
-
-    assert (tax.lower_rate, tax.lower_room, tax.long_rate) == (Decimal("0.11"), 10_000, Decimal("0.22"))
 
 
 def test_the_policys_part_of_the_yearly_amount_is_the_accounts():

@@ -15,8 +15,9 @@ from services.decision.domain.fund_years import FundYear
 from services.decision.domain.instruments import Instrument
 from services.decision.domain.problem import LotState
 from services.decision.domain.tax.assessment.germany import Germany
+from tests.decision.domain.account_problems import TODAY, a_market, an_account, holding, problem_of
 from tests.decision.domain.tax.assessment.test_germany import bought, in_one_depot, sold
-from tests.decision.domain.test_account_problem import TODAY, a_market, an_account, holding, problem_of, taxed_in
+from tests.decision.domain.test_account_problem import taxed_in
 from tests.decision.stages.world import number
 
 prices = st.decimals(1, 1000, places=2)
