@@ -212,6 +212,8 @@ class _Pair:
 async def _pair() -> AsyncIterator[_Pair]:
     async with AsyncExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="evenkeel-bench-")))
+        # As root, the database server runs as another user: what that cannot reach lies elsewhere, and stays there.
+        folder.chmod(0o755)
         url = closing.enter_context(admin_url(folder / "pg", durable=True))
         if (folder / "pg").exists():
             # Our own, made a moment ago: as one that has run for a while.
