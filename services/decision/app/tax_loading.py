@@ -13,7 +13,7 @@ from services.decision.domain.book import AccountBook
 from services.decision.domain.book.account import exchange_day
 from services.decision.domain.fund_years import FundYear
 from services.decision.domain.problem import Side
-from services.decision.domain.tax.assessment.history import History, Owner
+from services.decision.domain.tax.assessment.history import History, Owner, Reorganization
 from services.decision.domain.tax.currencies import DayRates, TaxCurrency, tax_currency
 from services.decision.domain.tax.events import LEAVING, TaxEvent
 from services.decision.domain.tax.laws import Law
@@ -33,7 +33,7 @@ class Loaded:
 
     Attributes:
         accounts: With what is on record about them, by id; one or more.
-        events: Those that count, of the accounts and of every asset.
+        events: Those that count, of the accounts and of every asset that they had or that became of one.
         identical: By instrument, the set of identical instruments that it is in.
         kinds: What instruments are to the law.
         fund_years: Of funds, for Germany's advance lump sums.
@@ -120,11 +120,12 @@ async def loaded_each(
     events: dict[str | None, list[TaxEvent]] = {}
     for event in await records.counting(ids):
         events.setdefault(event.account_id, []).append(event)
-    of_all = events.get(None, [])
-    names = {InstrumentId(each.row.asset) for some in events.values() for each in some}
+    of_all = _OfAll(events.pop(None, []))
+    names = {InstrumentId(each.row.asset) for some in (*events.values(), of_all.events) for each in some}
     names |= {each.instrument_id for account in accounts.values() for each in account.positions}
     names |= {each.instrument_id for some in trades.values() for each in some}
     instruments = {str(name): each for name, each in (await books.instruments(names)).items()}
+    everywhere = {name: instruments[name] for name in sorted(of_all.by_asset) if name in instruments}
     found: list[Loaded | AccountNotFound] = []
     for owners in each_owners:
         missing = sorted(owners.keys() - accounts.keys())
@@ -142,16 +143,40 @@ async def loaded_each(
             for name in sorted(owners)
         ]
         own = [event for name in owners for event in events.get(name, ())]
-        ordered = sorted((*own, *of_all), key=lambda each: (each.row.day, each.event_id)) if own else of_all
-        used = {event.row.asset for event in ordered}
+        used = {event.row.asset for event in own}
         used |= {str(each.instrument_id) for row in rows for each in row.trades}
         used |= {str(each.instrument_id) for row in rows for each in (*row.account.positions, *row.opening.positions)}
-        known = {name: instruments[name] for name in sorted(used) if name in instruments}
+        ordered = sorted((*own, *of_all.concerning(used)), key=lambda each: (each.row.day, each.event_id))
+        # Sets may meet in an instrument that none of the accounts had.
+        known = everywhere | {name: instruments[name] for name in used if name in instruments}
         identical = {name: each.identity_set for name, each in known.items() if each.identity_set != name}
         kinds = {name: each.asset_kind for name, each in known.items()}
-        years = tuple(year for each in known.values() for year in each.fund_years)
+        years = tuple(year for name in sorted(known) for year in known[name].fund_years)
         found.append(Loaded(rows, ordered, identical, kinds, years))
     return found
+
+
+class _OfAll:
+    """What happened to instruments, and so to every account."""
+
+    def __init__(self, events: Sequence[TaxEvent]) -> None:
+        """Find events by their instrument."""
+        self.events = events
+        self.by_asset: dict[str, list[TaxEvent]] = {}
+        for event in events:
+            self.by_asset.setdefault(event.row.asset, []).append(event)
+
+    def concerning(self, assets: Collection[str]) -> Sequence[TaxEvent]:
+        """Return what happened to the assets and to what became of them: of a long record, most concerns others."""
+        found: list[TaxEvent] = []
+        waiting, seen = [*assets], set(assets)
+        while waiting:
+            of_asset = self.by_asset.get(waiting.pop(), ())
+            found += of_asset
+            became = {event.row.new_asset for event in of_asset if isinstance(event.row, Reorganization)} - seen
+            waiting += became
+            seen |= became
+        return found
 
 
 async def families(books: Books, account_ids: Collection[AccountId]) -> Sequence[Sequence[AccountId]]:
