@@ -27,7 +27,9 @@ async def main():
     )
     credentials = ClientCredentials(token_file=Path(os.environ["CHAOS_TOKEN"]))
     async with connect(os.environ["CHAOS_TARGET"], credentials, call_s=5) as channel:
-        Workers([relay(Database(settings), channel)]).start()
+        # Held: the event loop does not hold the tasks that it runs.
+        shipping = Workers([relay(Database(settings), channel)])
+        shipping.start()
         await asyncio.Event().wait()
 
 
