@@ -37,7 +37,7 @@ def test_a_cost_against_the_market_says_of_how_much_it_is_where_that_is_not_all(
     def usd(units):
         return Money(currency_code="USD", units=units)
 
-    assert against(usd(3), usd(1000), usd(1000)) == "3.00 USD"
-    assert against(usd(3), usd(400), usd(1000)) == "3.00 USD on 400.00 USD"
+    assert against(usd(3), usd(1000), usd(1000)) == "3.00"
+    assert against(usd(3), usd(400), usd(1000)) == "3.00 on 400.00"
     # A market that is not known is no cost of zero.
     assert against(usd(0), usd(0), usd(1000)) == ""

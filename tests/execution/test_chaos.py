@@ -31,7 +31,8 @@ KILLS = int(os.environ.get("EVENKEEL_CHAOS_KILLS", "200"))
 # Plans that come between two kills, of three orders each.
 PLANS = 4
 ANSWER_S = 300
-END_S = 600
+# So long without a report or an order that ends, and nothing goes on any more.
+STILL_S = 300
 
 
 class World:
@@ -80,11 +81,17 @@ class World:
             await connection.close()
 
     async def ended(self):
-        """Wait until no order is open."""
+        """Wait until no order is open, for as long as anything goes on: a busy machine takes its time."""
         open_orders = "SELECT count(*) FROM execution.account_order WHERE state IN ('WAITING', 'READY', 'WORKING')"
-        async with asyncio.timeout(END_S):
-            while await self.value("execution", open_orders):  # noqa: ASYNC110 - another process closes them
-                await asyncio.sleep(0.2)
+        said = "SELECT count(*) FROM execution.venue_report"
+        loop = asyncio.get_running_loop()
+        before, deadline = None, loop.time()
+        while left := await self.value("execution", open_orders):
+            now = (left, await self.value("execution", said))
+            if now != before:
+                before, deadline = now, loop.time() + STILL_S
+            assert loop.time() < deadline, f"{left} orders are open, and nothing was said of them for {STILL_S} s"
+            await asyncio.sleep(0.2)
 
 
 @pytest.fixture

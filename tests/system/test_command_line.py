@@ -414,7 +414,10 @@ async def test_costs_are_told_by_currency(evenkeel, run_id):
     await evenkeel("order", "watch", "--run", run_id)
     told = await evenkeel("cost", "--run", run_id)
 
-    assert re.search(r"^USD\b", told.out, re.MULTILINE)
+    assert re.search(r"^shortfall +-?[0-9,]+\.[0-9]{2}$", told.out, re.MULTILINE)
+    by_venue = await evenkeel("cost", "--run", run_id, "--by", "venue")
+    assert "USD" in told.out
+    assert "sandbox" in by_venue.out
     assert (await evenkeel("cost", "--run", "run-none")).out == "no order is over\n"
 
 
@@ -474,7 +477,9 @@ async def test_trading_is_stopped_by_one_and_resumed_by_another(evenkeel, run_id
     stopped = await evenkeel("halt", "instrument", "GME", "--reason", "Looks odd.")
     assert stopped.code == 0, stopped.err
     assert stopped.out.startswith("stopped: instrument GME, halted;")
-    assert "GME" in (await evenkeel("trading")).out
+    shown = await evenkeel("trading", "--instrument", "GME")
+    assert "GME" in shown.out
+    assert "an order: at most" in shown.out
     less = await evenkeel("halt", "instrument", "GME", "--reducing", "--reason", "A little odd.")
     assert "had stopped more" in less.out
     slip = await evenkeel("halt", "venue", "sandbx", "--reason", "Looks odd.")

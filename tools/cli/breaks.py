@@ -8,7 +8,7 @@ from google.type.money_pb2 import Money
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
-from tools.cli.text import day, money, time
+from tools.cli.text import bare, day, time
 from tools.client.session import Evenkeel
 from tools.client.values import amount, new_request_id
 
@@ -109,37 +109,40 @@ def cost(
         if not response.lines:
             out.print("no order is over")
             return
-        rows = table(
-            "Costs",
-            by,
-            ">orders",
-            ">traded",
-            ">crossed",
-            ">delay",
-            ">trading",
-            ">opportunity",
-            ">fees",
-            ">shortfall",
-            ">predicted",
-            ">vs VWAP",
-            ">vs close",
-        )
-        for line in response.lines:
-            rows.add_row(
-                line.key or line.traded_value.currency_code,
-                str(line.order_count), money(line.traded_value), money(line.crossed_value),
-                money(line.delay), money(line.trading), money(line.opportunity),
-                money(line.fees), money(line.shortfall), money(line.predicted_cost),
-                against(line.interval_vwap_cost, line.interval_vwap_value, line.traded_value),
-                against(line.close_cost, line.close_value, line.traded_value),
-            )  # fmt: skip
+        lines = [(line, _amounts(line)) for line in response.lines]
+        if by is Group.CURRENCY:
+            # Few lines of many figures: they are read downwards.
+            rows = table("Costs", "", *(f">{line.traded_value.currency_code}" for line, _ in lines))
+            for what in lines[0][1]:
+                rows.add_row(what, *(figures[what] for _, figures in lines))
+        else:
+            rows = table("Costs", by, "", *(f">{what}" for what in lines[0][1]))
+            for line, figures in lines:
+                rows.add_row(line.key, line.traded_value.currency_code, *figures.values())
         out.print(rows)
 
     show(context, response, readable)
+
+
+def _amounts(line: pb.CostLine) -> dict[str, str]:
+    """Return what a line says by name, in its currency."""
+    return {
+        "orders": str(line.order_count),
+        "traded": bare(line.traded_value),
+        "crossed": bare(line.crossed_value),
+        "delay": bare(line.delay),
+        "trading": bare(line.trading),
+        "opportunity": bare(line.opportunity),
+        "fees": bare(line.fees),
+        "shortfall": bare(line.shortfall),
+        "predicted": bare(line.predicted_cost),
+        "vs VWAP": against(line.interval_vwap_cost, line.interval_vwap_value, line.traded_value),
+        "vs close": against(line.close_cost, line.close_value, line.traded_value),
+    }
 
 
 def against(cost: Money, compared: Money, traded: Money) -> str:
     """Return a cost against the market, of what part of the trades it is; nothing where the market is not known."""
     if amount(compared) == 0:
         return ""
-    return money(cost) if compared == traded else f"{money(cost)} on {money(compared)}"
+    return bare(cost) if compared == traded else f"{bare(cost)} on {bare(compared)}"

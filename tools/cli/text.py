@@ -15,7 +15,12 @@ from tools.client.values import amount, civil_date, decimal, instant
 
 def money(message: Money) -> str:
     """Return an amount with two decimals, its thousands apart, and its currency."""
-    return f"{amount(message):,.2f} {message.currency_code}".strip()
+    return f"{bare(message)} {message.currency_code}".strip()
+
+
+def bare(message: Money) -> str:
+    """Return an amount with two decimals, its thousands apart, where its currency is said beside."""
+    return f"{amount(message):,.2f}"
 
 
 def price(message: Money) -> str:

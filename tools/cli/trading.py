@@ -4,12 +4,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from google.type.decimal_pb2 import Decimal as DecimalMessage
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
+from tools.cli.text import number, time
 from tools.cli.text import state as words
-from tools.cli.text import time
-from tools.client.values import new_request_id
+from tools.client.values import decimal, new_request_id
 
 
 class Scope(StrEnum):
@@ -57,21 +58,50 @@ def resume(context: typer.Context, reason: Reason, scope: ScopeOption = Scope.AL
     show(context, response, lambda: out.print(lifted, highlight=False))
 
 
-def state(context: typer.Context) -> None:
-    """Show what is stopped."""
-    request = pb.GetTradingStateRequest()
+def state(
+    context: typer.Context,
+    account: Annotated[str, typer.Option(help="Also what this account ordered today.")] = "",
+    household: Annotated[str, typer.Option(help="Also what this household ordered today.")] = "",
+    instrument: Annotated[str, typer.Option(help="Also what was ordered of this instrument today.")] = "",
+) -> None:
+    """Show what is stopped, the limits, and how much of the day's is used."""
+    request = pb.GetTradingStateRequest(account_id=account, household_id=household, instrument_id=instrument)
     response = call(context, "trader", lambda services: services.execution.GetTradingState(request))
 
     def readable() -> None:
-        if not response.halts:
+        if response.halts:
+            rows = table("Stopped", "what", "mode", "by", "since", "why")
+            for each in response.halts:
+                rows.add_row(_what(each.scope), _mode(each.mode), each.actor, time(each.start_time), each.reason)
+            out.print(rows)
+        else:
             out.print("nothing is stopped")
-            return
-        rows = table("Stopped", "what", "mode", "by", "since", "why")
-        for each in response.halts:
-            rows.add_row(_what(each.scope), _mode(each.mode), each.actor, time(each.start_time), each.reason)
-        out.print(rows)
+        _limits(response)
 
     show(context, response, readable)
+
+
+def _limits(response: pb.GetTradingStateResponse) -> None:
+    order = response.order_limits
+    out.print(
+        f"an order: at most {_figure(order.quantity_max)} units and a value of {_figure(order.value_max)}, within "
+        f"{number(order.collar_bps)} bps of a price of at most {number(order.price_age_max_s)} s",
+        highlight=False,
+    )
+    rows = table("A day", "of", "", ">orders", ">at most", ">value", ">at most", ">turnover", ">at most")
+    for each in response.day_limits:
+        rows.add_row(
+            f"{words(pb.DayLimit.Kind.DESCRIPTOR, each.kind)}",
+            each.subject_id,
+            f"{each.order_count:,}" if each.HasField("value") else "",
+            f"{each.orders_max:,}",
+            *map(_figure, (each.value, each.value_max, each.turnover, each.turnover_max)),
+        )
+    out.print(rows)
+
+
+def _figure(message: DecimalMessage) -> str:
+    return f"{decimal(message):,}" if message.value else ""
 
 
 def _what(scope: pb.TradingScope) -> str:

@@ -23,7 +23,9 @@ from services.execution.app.records import (
     PlanReport,
     summary_of,
 )
+from services.execution.app.trading import Restrictions
 from services.execution.domain.allocation import CARRY_SCALE
+from services.execution.domain.limits import DayLimit, LimitKey, LimitKind, Usage
 from services.execution.domain.order import AVERAGE_PRICE_QUANTUM, OrderState
 from services.execution.domain.trading_state import Halt, Scope, ScopeKind, TradingState
 from services.execution.domain.words import Side
@@ -339,6 +341,47 @@ def halt_message(halt: Halt) -> pb.TradingHalt:
         reason=halt.why,
         start_time=instant_message(halt.halt_time),
     )
+
+
+def limit_keys(request: pb.GetTradingStateRequest) -> list[LimitKey]:
+    """Return whose counts of a day a request asks for."""
+    named = (
+        (LimitKind.HOUSEHOLD, request.household_id),
+        (LimitKind.ACCOUNT, request.account_id),
+        (LimitKind.INSTRUMENT, request.instrument_id),
+    )
+    return [LimitKey(kind, name) for kind, name in named if name]
+
+
+def trading_state_response(found: Restrictions) -> pb.GetTradingStateResponse:
+    """Return the message of what may be traded now."""
+    limits = found.limits
+    used = {key.kind: (key.subject_id, usage) for key, usage in found.used.items()}
+    return pb.GetTradingStateResponse(
+        halts=[halt_message(each) for each in found.halts],
+        order_limits=pb.OrderLimits(
+            quantity_max=decimal_message(limits.order_quantity_max),
+            value_max=decimal_message(limits.order_amount_max),
+            collar_bps=decimal_message(limits.collar_bps),
+            price_age_max_s=decimal_message(Decimal(str(limits.price_age_max.total_seconds()))),
+        ),
+        day_limits=[_day_limit(kind, limits.days[kind], *used.get(kind, ("", None))) for kind in LimitKind],
+    )
+
+
+def _day_limit(kind: LimitKind, limit: DayLimit, subject_id: str, used: Usage | None) -> pb.DayLimit:
+    message = pb.DayLimit(
+        kind=pb.DayLimit.Kind.Value(f"KIND_{kind}"),
+        subject_id=subject_id,
+        orders_max=limit.orders_max,
+        value_max=decimal_message(limit.amount_max),
+        turnover_max=None if limit.turnover_max is None else decimal_message(limit.turnover_max),
+    )
+    if used is not None:
+        message.order_count = used.orders
+        message.value.CopyFrom(decimal_message(used.amount))
+        message.turnover.CopyFrom(decimal_message(used.turnover))
+    return message
 
 
 def _price(price: Decimal, currency: str) -> money_pb2.Money:

@@ -23,9 +23,11 @@ from services.execution.api.messages import (
     cost_response,
     halt_message,
     instruction_message,
+    limit_keys,
     order_message,
     report_message,
     scope_of,
+    trading_state_response,
     uncross_message,
 )
 from services.execution.api.plans import PlanReader, result_message
@@ -232,7 +234,7 @@ class ExecutionServicer(ExecutionServiceServicer):
     async def GetTradingState(
         self, request: pb.GetTradingStateRequest, context: _Context
     ) -> pb.GetTradingStateResponse:
-        return pb.GetTradingStateResponse(halts=[halt_message(each) for each in await self.app.trading.halts()])
+        return trading_state_response(await self.app.trading.restrictions(limit_keys(request)))
 
 
 def _values_of(request: pb.IngestMarketVolumesRequest, wrong: Violations) -> Mapping[InstrumentId, Decimal] | None:

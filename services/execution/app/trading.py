@@ -5,7 +5,7 @@ may take), and no later one leaves. In the same transaction everything of the sc
 what is at the venue is marked to be canceled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,9 @@ from services.execution.app.ports import Begin, Ledger, Trace
 from services.execution.app.records import BlockRecord, CloseReason, OrderRecord
 from services.execution.app.scheduling import bucket_of
 from services.execution.app.venue_port import MarketSetting, Sizes
+from services.execution.domain.crossing import INTERNAL
 from services.execution.domain.errors import HaltNotFound, MarketInvalid
+from services.execution.domain.limits import LimitKey, LimitKind, Limits, Usage
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import (
     Halt,
@@ -32,7 +34,7 @@ from services.execution.domain.trading_state import (
 from services.execution.domain.words import ReferencePrice
 from services.kernel.clock import Clock
 from services.kernel.errors import Invalid, Violations
-from services.kernel.ids import InstrumentId
+from services.kernel.ids import InstrumentId, VenueId
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,15 @@ class Halted:
 
     halt: Halt
     canceling_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What may be traded now: halts in force by scope, limits, and what is counted today of what was asked for."""
+
+    halts: list[Halt]
+    limits: Limits
+    used: Mapping[LimitKey, Usage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,13 @@ class Trading:
     funding: FundingRules
     hours: TradingHours
     volume_bucket: timedelta
-    venues: frozenset[str]
+    limits: Limits
+    venue_id: VenueId
+
+    @property
+    def venues(self) -> frozenset[str]:
+        """Return where blocks go."""
+        return frozenset({self.venue_id, INTERNAL})
 
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
         """Restrict trading in `scope`; when it returns, not one new order leaves.
@@ -106,11 +123,16 @@ class Trading:
             await ledger.remove_halt(scope)
             await ledger.emit(resumed(halt, why))
 
-    async def halts(self) -> list[Halt]:
-        """Return the halts in force, by scope."""
+    async def restrictions(self, subjects: Iterable[LimitKey]) -> Restrictions:
+        """Return what may be traded now, with what is counted today for the firm, the venue and `subjects`."""
+        today = self.hours.exchange.date_at(self.market_clock.now())
+        keys = [LimitKey(LimitKind.FIRM), LimitKey(LimitKind.VENUE, self.venue_id), *subjects]
         async with self.begin() as ledger:
             halts = await ledger.halts()
-        return [halts[scope] for scope in sorted(halts)]
+            used = await ledger.usage(today, keys)
+        return Restrictions(
+            [halts[scope] for scope in sorted(halts)], self.limits, {key: used.get(key, Usage()) for key in keys}
+        )
 
     async def expire_plans(self) -> int:
         """Give up what plans that have expired did not send, have the venue cancel the rest, and return how much."""

@@ -24,7 +24,6 @@ from services.execution.app.trading import Trading
 from services.execution.app.uncrossing import Uncrossing
 from services.execution.app.venue_port import VenuePort
 from services.execution.config import ExecutionSettings
-from services.execution.domain.crossing import INTERNAL
 from services.execution.main.rules import desk_of, hours_of, limits_of, protecting_of, read_keys, routing_of
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, InstrumentId
@@ -184,7 +183,8 @@ def build_app(
             funding=funding,
             hours=hours,
             volume_bucket=timedelta(seconds=settings.volume_bucket_s),
-            venues=frozenset({venue.venue_id, INTERNAL}),
+            limits=limits,
+            venue_id=venue.venue_id,
         ),
         reconciling=Reconciling(
             begin=begin, venue=venue, clock=clock, market_clock=market_clock, exchange=hours.exchange

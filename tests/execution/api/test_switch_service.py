@@ -49,6 +49,35 @@ async def test_each_scope_stops_what_it_covers_and_nothing_else_until_another_pe
     assert await reasons(a_trade("VTI"), plan="after", account="acc-3") == []
 
 
+async def test_limits_are_told_with_what_the_day_has_seen(start):
+    execution = await start(account_day_orders_max=3)
+    await execution.market(VTI=100, BND=80)
+    await execution.submit(a_plan(a_trade("VTI", quantity=10), a_trade("BND", quantity=5, price=80)))
+    trader = execution.as_("trader")
+
+    told = await trader.GetTradingState(pb.GetTradingStateRequest(account_id="acc-1", instrument_id="VTI"))
+
+    assert told.order_limits.quantity_max.value
+    days = {pb.DayLimit.Kind.Name(each.kind).removeprefix("KIND_"): each for each in told.day_limits}
+    assert list(days) == ["FIRM", "HOUSEHOLD", "ACCOUNT", "VENUE", "INSTRUMENT"]
+    seen = {name: (each.subject_id, each.order_count, each.value.value) for name, each in days.items()}
+    assert seen == {
+        "FIRM": ("", 2, "1400"),
+        "HOUSEHOLD": ("", 0, ""),
+        "ACCOUNT": ("acc-1", 2, "1400"),
+        "VENUE": ("sandbox", 2, "1400"),
+        "INSTRUMENT": ("VTI", 1, "1000"),
+    }
+    assert (days["ACCOUNT"].orders_max, days["ACCOUNT"].turnover.value) == (3, "0")
+    # The day goes on after a restart, and what would be too much is refused with the same figures.
+    (result,) = (
+        await execution.submit(a_plan(a_trade("VTI", quantity=1), a_trade("BND", price=80), plan="p2", account="acc-1"))
+    ).results
+    assert "orders of a day for ACCOUNT acc-1 must be at most 3, would be 4" in [
+        each.description for each in result.refusals
+    ]
+
+
 async def test_a_halt_of_what_does_not_exist_is_refused_by_field(execution):
     async def wrong(**scope):
         return (await refused(execution.as_("risk-ruth").Halt(halt(pb.TradingScope(**scope))))).fields

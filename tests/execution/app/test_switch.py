@@ -163,7 +163,7 @@ async def test_a_halt_replaces_one_of_the_same_scope(world):
     await halt(world, state=REDUCING, by="ruth")
     await halt(world, state=HALTED, by="omar")
 
-    (found,) = await world.app.trading.halts()
+    (found,) = (await world.app.trading.restrictions([])).halts
     assert (found.state, found.halted_by) == (HALTED, "omar")
 
 
@@ -174,7 +174,7 @@ async def test_a_halt_loosens_none_that_is_stricter(world, by):
     kept = (await halt(world, state=REDUCING, by=by)).halt
 
     assert (kept.state, kept.halted_by) == (HALTED, "ruth")
-    assert await world.app.trading.halts() == [kept]
+    assert (await world.app.trading.restrictions([])).halts == [kept]
     with pytest.raises(SelfResume):
         await world.app.trading.resume(EVERYTHING, by="ruth", why="enough")
 

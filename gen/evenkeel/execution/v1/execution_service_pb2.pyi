@@ -2594,12 +2594,25 @@ class GetTradingStateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_ID_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Also what is counted today for this account; for none when empty."""
+    household_id: _builtins.str
+    """Also what is counted today for this household; for none when empty."""
+    instrument_id: _builtins.str
+    """Also what is counted today for this instrument; for none when empty."""
     def __init__(
         self,
+        *,
+        account_id: _builtins.str = ...,
+        household_id: _builtins.str = ...,
+        instrument_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "household_id", b"household_id", "instrument_id", b"instrument_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2612,19 +2625,172 @@ class GetTradingStateResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HALTS_FIELD_NUMBER: _builtins.int
+    ORDER_LIMITS_FIELD_NUMBER: _builtins.int
+    DAY_LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def halts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TradingHalt]:
         """Halts in force."""
+
+    @_builtins.property
+    def order_limits(self) -> Global___OrderLimits:
+        """What an order may not exceed."""
+
+    @_builtins.property
+    def day_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayLimit]:
+        """What a day may not exceed: of each kind, in the order of the kinds."""
 
     def __init__(
         self,
         *,
         halts: _abc.Iterable[Global___TradingHalt] | None = ...,
+        order_limits: Global___OrderLimits | None = ...,
+        day_limits: _abc.Iterable[Global___DayLimit] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order_limits", b"order_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["halts", b"halts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_limits", b"day_limits", "halts", b"halts", "order_limits", b"order_limits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTradingStateResponse: _TypeAlias = GetTradingStateResponse  # noqa: Y015
+
+@_typing.final
+class OrderLimits(_message.Message):
+    """What one order may not exceed; edges inside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_MAX_FIELD_NUMBER: _builtins.int
+    VALUE_MAX_FIELD_NUMBER: _builtins.int
+    COLLAR_BPS_FIELD_NUMBER: _builtins.int
+    PRICE_AGE_MAX_S_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quantity_max(self) -> _decimal_pb2.Decimal:
+        """Units."""
+
+    @_builtins.property
+    def value_max(self) -> _decimal_pb2.Decimal:
+        """Value at the price of its plan, in the currency of the plan."""
+
+    @_builtins.property
+    def collar_bps(self) -> _decimal_pb2.Decimal:
+        """How far its price may be from the reference price, either way, in basis points."""
+
+    @_builtins.property
+    def price_age_max_s(self) -> _decimal_pb2.Decimal:
+        """How old the reference price may be, in seconds."""
+
+    def __init__(
+        self,
+        *,
+        quantity_max: _decimal_pb2.Decimal | None = ...,
+        value_max: _decimal_pb2.Decimal | None = ...,
+        collar_bps: _decimal_pb2.Decimal | None = ...,
+        price_age_max_s: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collar_bps", b"collar_bps", "price_age_max_s", b"price_age_max_s", "quantity_max", b"quantity_max", "value_max", b"value_max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collar_bps", b"collar_bps", "price_age_max_s", b"price_age_max_s", "quantity_max", b"quantity_max", "value_max", b"value_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderLimits: _TypeAlias = OrderLimits  # noqa: Y015
+
+@_typing.final
+class DayLimit(_message.Message):
+    """What may be ordered in a day of the exchange, and what was; edges inside. Values are
+    sums at the prices of the plans, each in the currency of its plan.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[DayLimit._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: DayLimit._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_FIRM: DayLimit._Kind.ValueType  # 1
+        """Everything."""
+        KIND_HOUSEHOLD: DayLimit._Kind.ValueType  # 2
+        """Each household."""
+        KIND_ACCOUNT: DayLimit._Kind.ValueType  # 3
+        """Each account."""
+        KIND_VENUE: DayLimit._Kind.ValueType  # 4
+        """Each venue."""
+        KIND_INSTRUMENT: DayLimit._Kind.ValueType  # 5
+        """Each instrument."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What a limit counts over. New values may be added."""
+
+    KIND_UNSPECIFIED: DayLimit.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_FIRM: DayLimit.Kind.ValueType  # 1
+    """Everything."""
+    KIND_HOUSEHOLD: DayLimit.Kind.ValueType  # 2
+    """Each household."""
+    KIND_ACCOUNT: DayLimit.Kind.ValueType  # 3
+    """Each account."""
+    KIND_VENUE: DayLimit.Kind.ValueType  # 4
+    """Each venue."""
+    KIND_INSTRUMENT: DayLimit.Kind.ValueType  # 5
+    """Each instrument."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    VALUE_MAX_FIELD_NUMBER: _builtins.int
+    TURNOVER_MAX_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TURNOVER_FIELD_NUMBER: _builtins.int
+    kind: Global___DayLimit.Kind.ValueType
+    """What it counts over."""
+    subject_id: _builtins.str
+    """Whose count follows: the venue's, and what the request names. Empty for the firm,
+    and where none was asked for: the count is absent then.
+    """
+    orders_max: _builtins.int
+    """Most orders."""
+    order_count: _builtins.int
+    """Orders so far."""
+    @_builtins.property
+    def value_max(self) -> _decimal_pb2.Decimal:
+        """Most value."""
+
+    @_builtins.property
+    def turnover_max(self) -> _decimal_pb2.Decimal:
+        """Most turnover, the lesser of what is bought and sold; absent where it is not
+        limited.
+        """
+
+    @_builtins.property
+    def value(self) -> _decimal_pb2.Decimal:
+        """Value so far."""
+
+    @_builtins.property
+    def turnover(self) -> _decimal_pb2.Decimal:
+        """Turnover so far."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DayLimit.Kind.ValueType = ...,
+        subject_id: _builtins.str = ...,
+        orders_max: _builtins.int = ...,
+        value_max: _decimal_pb2.Decimal | None = ...,
+        turnover_max: _decimal_pb2.Decimal | None = ...,
+        order_count: _builtins.int = ...,
+        value: _decimal_pb2.Decimal | None = ...,
+        turnover: _decimal_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["turnover", b"turnover", "turnover_max", b"turnover_max", "value", b"value", "value_max", b"value_max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "order_count", b"order_count", "orders_max", b"orders_max", "subject_id", b"subject_id", "turnover", b"turnover", "turnover_max", b"turnover_max", "value", b"value", "value_max", b"value_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayLimit: _TypeAlias = DayLimit  # noqa: Y015

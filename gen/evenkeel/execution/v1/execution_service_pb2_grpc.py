@@ -346,7 +346,7 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTradingState(self, request, context):
-        """Returns what is halted, and limits in force.
+        """Returns what is halted, the limits in force, and how much of a day's is used.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

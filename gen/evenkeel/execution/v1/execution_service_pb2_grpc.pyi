@@ -150,7 +150,7 @@ class ExecutionServiceStub:
     Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
     """
     GetTradingState: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.GetTradingStateRequest, _execution_service_pb2.GetTradingStateResponse]
-    """Returns what is halted, and limits in force."""
+    """Returns what is halted, the limits in force, and how much of a day's is used."""
 
 @_typing.type_check_only
 class ExecutionServiceAsyncStub(ExecutionServiceStub):
@@ -274,7 +274,7 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
     """
     GetTradingState: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetTradingStateRequest, _execution_service_pb2.GetTradingStateResponse]  # type: ignore[assignment]
-    """Returns what is halted, and limits in force."""
+    """Returns what is halted, the limits in force, and how much of a day's is used."""
 
 class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns signed plans into orders, sends them as few blocks, and shares the
@@ -521,6 +521,6 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _execution_service_pb2.GetTradingStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.GetTradingStateResponse, _abc.Awaitable[_execution_service_pb2.GetTradingStateResponse]]:
-        """Returns what is halted, and limits in force."""
+        """Returns what is halted, the limits in force, and how much of a day's is used."""
 
 def add_ExecutionServiceServicer_to_server(servicer: ExecutionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
