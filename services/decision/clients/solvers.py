@@ -120,15 +120,16 @@ class SolverProcesses:
         """Return why each instrument that the account's plan leaves alone is not traded.
 
         Raises:
-            Rejected: The inputs are refused, or no answer came in time.
-            SolverStopped: The processes are stopped.
+            Rejected: The inputs are refused.
+            SolverStopped: The processes are stopped, or no answer came in time.
         """
-        answer = await self._run(lambda process: process.asked(NotTradedJob(account, basis), self._account_s_max))
+        job, within_s = NotTradedJob(account, basis), self._account_s_max
+        answer = await self._run(lambda process: process.asked(job, within_s))
         if isinstance(answer, NotTradedAnswer):
             return answer.instruments
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
-        raise SolverStopped("the computing process ended before it answered")
+        raise _unanswered(within_s)
 
     async def transition(self, account: AccountInputs, basis: Basis, tax_years: int) -> Transition:
         """Return how an account gets to its target over tax years.
@@ -143,7 +144,7 @@ class SolverProcesses:
             return answer
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
-        raise SolverStopped("the computing process ended before it answered")
+        raise _unanswered(within_s)
 
     async def largest_withdrawals(self, account: AccountInputs, basis: Basis) -> Sequence[LargestWithdrawal]:
         """Return the largest amounts that can leave an account, by what bounds them.
@@ -158,7 +159,7 @@ class SolverProcesses:
             return answer.withdrawals
         if isinstance(answer, Failure):
             raise NothingDecided(f"{answer.reason}: {answer.message}")
-        raise SolverStopped("the computing process ended before it answered")
+        raise _unanswered(within_s)
 
     async def batch(self, batch: Batch) -> BatchAnswer:
         """Return a plan for each account of a batch, or what is wrong with it.

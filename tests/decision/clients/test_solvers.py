@@ -96,6 +96,15 @@ async def test_an_account_that_takes_too_long_is_given_up_and_the_next_is_decide
     assert await outcomes(solver, "a1") == [PlanOutcome.TRADE]
 
 
+async def test_a_largest_withdrawal_that_takes_too_long_says_for_how_long_it_was_waited(solver, monkeypatch):
+    with monkeypatch.context() as shorter:
+        shorter.setattr(solver, "_account_s_max", 0.05)
+        with pytest.raises(SolverStopped, match=r"the computing process ended, or did not answer within 0\.5 s"):
+            await solver.largest_withdrawals(an_input("slow"), a_basis())
+
+    assert await outcomes(solver, "a1") == [PlanOutcome.TRADE]
+
+
 async def test_the_event_loop_goes_on_while_accounts_are_decided(solver):
     deciding = asyncio.create_task(outcomes(solver, "a1", "a2", "a3"))
     turns = 0
