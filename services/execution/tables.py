@@ -20,7 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.runtime.outbox.table import outbox_table
 from services.runtime.requests import request_answer_table
@@ -122,6 +122,8 @@ halt = Table(
     Column("halted_by", Text, nullable=False),
     Column("halt_time", _TIME, nullable=False),
     Column("why", Text, nullable=False),
+    # All who halted the scope since it was last resumed; a release before 0029 writes `halted_by` alone.
+    Column("persons", ARRAY(Text), nullable=False),
 )
 
 account_order = Table(

@@ -1,10 +1,12 @@
 """`evenkeel halt`, `resume`, `trading`: one switch stops everything."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 from google.type.decimal_pb2 import Decimal as DecimalMessage
+from rich.table import Table
 
 from evenkeel.execution.v1 import execution_service_pb2 as pb
 from tools.cli.context import call, out, show, table
@@ -45,13 +47,16 @@ def halt(
         canceling = f"{count} block{'' if count == 1 else 's'} of it {'is' if count == 1 else 'are'} being canceled"
         out.print(f"stopped: {_what(stopped.scope)}, {_mode(stopped.mode)}; {canceling} at the venue", highlight=False)
         if stopped.mode != mode:
-            out.print(f"{stopped.actor} had stopped more: that stays until another person resumes it", highlight=False)
+            out.print(
+                f"{stopped.actor} had stopped more: that stays until a person who did not stop it resumes",
+                highlight=False,
+            )
 
     show(context, response, readable)
 
 
 def resume(context: typer.Context, reason: Reason, scope: ScopeOption = Scope.ALL, identifier: Id = "") -> None:
-    """Let trading go on, as somebody other than who stopped it."""
+    """Let trading go on, as somebody other than all who stopped it."""
     request = pb.ResumeRequest(request_id=new_request_id(), scope=_scope(scope, identifier), reason=reason)
     response = call(context, "risk_officer", lambda services: services.execution.Resume(request))
     lifted = f"{_what(request.scope)} may trade again, unless something else is stopped: evenkeel trading"
@@ -70,15 +75,21 @@ def state(
 
     def readable() -> None:
         if response.halts:
-            rows = table("Stopped", "what", "mode", "by", "since", "why")
-            for each in response.halts:
-                rows.add_row(_what(each.scope), _mode(each.mode), each.actor, time(each.start_time), each.reason)
-            out.print(rows)
+            out.print(halts_table(response.halts))
         else:
             out.print("nothing is stopped")
         _limits(response)
 
     show(context, response, readable)
+
+
+def halts_table(halts: Iterable[pb.TradingHalt]) -> Table:
+    """Return the table of what is stopped; of those who stopped it, whose reason is shown comes first."""
+    rows = table("Stopped", "what", "mode", "by", "since", "why")
+    for each in halts:
+        by = ", ".join((each.actor, *each.also_halted_by))
+        rows.add_row(_what(each.scope), _mode(each.mode), by, time(each.start_time), each.reason)
+    return rows
 
 
 def _limits(response: pb.GetTradingStateResponse) -> None:

@@ -27,24 +27,31 @@ APPROVAL_KINDS: Mapping[str, str | None] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """That `approver` approved what `author` wrote; `author` is empty when no person did."""
+    """That `approver` approved what `author` wrote; `author` is empty when no person did.
+
+    Attributes:
+        also: Who else stood on the author's side: of a trading halt, all others who had halted.
+    """
 
     entry: Entry
     approver: str
     author: str
+    also: frozenset[str] = frozenset()
 
     @property
     def independent(self) -> bool:
-        """Whether both are known, and are two."""
-        return bool(self.approver and self.author and self.approver != self.author)
+        """Whether both are known, and are two; whoever else wrote is none of them."""
+        return bool(self.approver and self.author) and self.approver not in {self.author, *self.also}
 
 
 def approval_of(entry: Entry) -> Approval:
     """Return what an entry of one of `APPROVAL_KINDS` says."""
     member = APPROVAL_KINDS[entry.event.kind]
     author = "" if member is None else str(entry.event.data_members.get(member) or "")
+    others = entry.event.data_members.get("also_halted_by")
+    also = frozenset(map(str, others)) if isinstance(others, list) else frozenset[str]()
     said = entry.event.data_members.get("approver")
-    return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author)
+    return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author, also)
 
 
 def approves(entry: Entry) -> bool:

@@ -340,6 +340,7 @@ def halt_message(halt: Halt) -> pb.TradingHalt:
         actor=halt.halted_by,
         reason=halt.why,
         start_time=instant_message(halt.halt_time),
+        also_halted_by=halt.also_halted_by,
     )
 
 

@@ -59,23 +59,25 @@ def market_loaded(
     return Event("execution.sandbox.market_loaded", {}, data)
 
 
-def halted(halt: Halt) -> Event:
-    """Say that trading was restricted."""
+def halted(halt: Halt, asked: Halt) -> Event:
+    """Say that somebody `asked` for trading to be restricted, and what `state` that made or left: that of `halt`."""
     data: dict[str, JsonValue] = {
         "scope": halt.scope.kind,
         "subject_id": halt.scope.subject_id,
         "state": halt.state,
-        "why": halt.why,
+        "asked_state": asked.state,
+        "why": asked.why,
     }
     return Event("execution.trading.halted", _scope_subjects(halt), data)
 
 
 def resumed(halt: Halt, why: str) -> Event:
-    """Say that a halt was lifted."""
+    """Say that a halt was lifted, and who had halted."""
     data: dict[str, JsonValue] = {
         "scope": halt.scope.kind,
         "subject_id": halt.scope.subject_id,
         "halted_by": halt.halted_by,
+        "also_halted_by": list(halt.also_halted_by),
         "why": why,
     }
     return Event("execution.trading.resumed", _scope_subjects(halt), data)

@@ -28,6 +28,7 @@ from services.execution.domain.trading_state import (
     ScopeKind,
     TradingState,
     check_resume,
+    in_force,
     may_leave,
     stricter,
 )
@@ -76,7 +77,8 @@ class Trading:
     async def halt(self, scope: Scope, state: TradingState, *, by: str, why: str) -> Halted:
         """Restrict trading in `scope`; when it returns, not one new order leaves.
 
-        Replaces a halt of the same scope, but never a stricter one, which stays: only `resume` loosens.
+        Replaces a halt of the same scope, but never a stricter one, which stays: only `resume` loosens. Who asked for
+        what is replaced, or for less than what stays, is kept: none of them may resume.
 
         Raises:
             Invalid: The scope is a venue that we do not trade at: a slip must not pass for a halt.
@@ -88,12 +90,14 @@ class Trading:
         async with self.begin() as ledger:
             await ledger.close_gate()
             await ledger.lock()
-            halt = Halt(scope, state, by, self.clock.now(), why)
+            asked = Halt(scope, state, by, self.clock.now(), why)
             before = (await ledger.halts()).get(scope)
-            if before is not None and stricter(before, halt):
-                return Halted(before, 0)
-            await ledger.put_halt(halt)
-            await ledger.emit(halted(halt))
+            halt = in_force(before, asked)
+            if halt != before:
+                await ledger.put_halt(halt)
+                await ledger.emit(halted(halt, asked))
+            if before is not None and stricter(before, asked):
+                return Halted(halt, 0)
             open_blocks = await ledger.open_blocks(scope, None)
             concerned = [each for each in open_blocks if not may_leave(halt, each.block.terms.side)]
             await self._want_canceled(ledger, concerned, CloseReason.TRADING_HALTED)
@@ -110,7 +114,7 @@ class Trading:
 
         Raises:
             HaltNotFound: Nothing is halted there.
-            SelfResume: `by` is who halted.
+            SelfResume: `by` is one of those who halted it.
         """
         async with self.begin() as ledger:
             await ledger.close_gate()

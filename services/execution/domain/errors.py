@@ -52,7 +52,7 @@ class HaltNotFound(NotFound):
 
 
 class SelfResume(Denied):
-    """Who halted cannot resume: another person must."""
+    """Whoever halted cannot resume: a person who did not must."""
 
     reason = "SELF_RESUME"
 

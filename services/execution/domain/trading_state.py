@@ -1,11 +1,12 @@
 """May we trade at all? The switch, by scope.
 
 A halt covers everything, a venue, an instrument or an account. Several may cover one order; the strictest counts. A
-person stops, and another person lets go again: nobody undoes alone what they did alone.
+person stops, and another person lets go again: nobody undoes alone what they did alone. Where several stopped the same
+scope, one after the other, none of them lets go of it, whose halt counts or not.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -54,13 +55,38 @@ EVERYTHING = Scope(ScopeKind.ALL)
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """A scope in which trading is restricted, by whom, since when and why."""
+    """A scope in which trading is restricted, by whom, since when and why.
+
+    Attributes:
+        also_halted_by: Who else halted the scope since it was last resumed, each once, sorted.
+    """
 
     scope: Scope
     state: TradingState
     halted_by: str
     halt_time: datetime
     why: str
+    also_halted_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse others who are not each named once, in order.
+
+        Raises:
+            ValueError: `also_halted_by` names `halted_by`, one twice, or is not sorted.
+        """
+        if list(self.also_halted_by) != sorted({*self.also_halted_by} - {self.halted_by}):
+            raise ValueError(
+                f"also_halted_by must be sorted, each once and without {self.halted_by!r}, was {self.also_halted_by!r}"
+            )
+
+    @property
+    def persons(self) -> frozenset[str]:
+        """Return all who halted the scope since it was last resumed."""
+        return frozenset({self.halted_by, *self.also_halted_by})
+
+    def joined_by(self, persons: Iterable[str]) -> "Halt":
+        """Return the halt with `persons` among those who halted."""
+        return replace(self, also_halted_by=tuple(sorted({*self.also_halted_by, *persons} - {self.halted_by})))
 
 
 def scopes(*, venue_id: str, instrument_id: str, account_id: str | None) -> tuple[Scope, ...]:
@@ -85,6 +111,17 @@ def stricter(one: Halt, other: Halt) -> bool:
     return _STRICTNESS[one.state] > _STRICTNESS[other.state]
 
 
+def in_force(before: Halt | None, asked: Halt) -> Halt:
+    """Return the halt of a scope after `asked`, where `before` was in force.
+
+    The one asked for last counts, unless the other is stricter; all who asked for either are kept.
+    """
+    if before is None:
+        return asked
+    counts = before if stricter(before, asked) else asked
+    return counts.joined_by(before.persons | asked.persons)
+
+
 def may_leave(halt: Halt | None, side: Side) -> bool:
     """Return whether an order of `side` may leave under the halt that counts."""
     if halt is None or halt.state is TradingState.ACTIVE:
@@ -96,13 +133,17 @@ def check_resume(halt: Halt, resumed_by: str) -> None:
     """Check that `resumed_by` may lift `halt`.
 
     Raises:
-        SelfResume: It is the person who halted.
+        SelfResume: It is one of the persons who halted.
     """
-    if halt.halted_by == resumed_by:
-        what = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
-        raise SelfResume(
-            f"{resumed_by} halted {what}; another person must resume",
-            scope=halt.scope.kind,
-            subject_id=halt.scope.subject_id,
-            halted_by=halt.halted_by,
-        )
+    if resumed_by not in halt.persons:
+        return
+    what = f"{halt.scope.kind} {halt.scope.subject_id}".strip()
+    others = ", ".join(sorted(halt.persons - {resumed_by}))
+    who = f", and so did {others}; a person who did not" if others else "; another person"
+    raise SelfResume(
+        f"{resumed_by} halted {what}{who} must resume",
+        scope=halt.scope.kind,
+        subject_id=halt.scope.subject_id,
+        halted_by=halt.halted_by,
+        also_halted_by=", ".join(halt.also_halted_by),
+    )

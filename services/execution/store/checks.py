@@ -251,7 +251,15 @@ class Checks:
     async def halts(self) -> dict[Scope, Halt]:
         """Return the halts in force."""
         found = await self._connection.execute(
-            select(halt.c.kind, halt.c.subject_id, halt.c.state, halt.c.halted_by, halt.c.halt_time, halt.c.why)
+            select(
+                halt.c.kind,
+                halt.c.subject_id,
+                halt.c.state,
+                halt.c.halted_by,
+                halt.c.halt_time,
+                halt.c.why,
+                halt.c.persons,
+            )
         )
         return {each.scope: each for each in map(plan_rows.halt_of, found)}
 
@@ -261,7 +269,7 @@ class Checks:
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[halt.c.kind, halt.c.subject_id],
-                set_={name: statement.excluded[name] for name in ("state", "halted_by", "halt_time", "why")},
+                set_={name: statement.excluded[name] for name in ("state", "halted_by", "halt_time", "why", "persons")},
             )
         )
 

@@ -69,10 +69,11 @@ def halt_values(halt: Halt) -> Values:
         "halted_by": halt.halted_by,
         "halt_time": halt.halt_time,
         "why": halt.why,
+        "persons": sorted(halt.persons),
     }
 
 
 def halt_of(row: AnyRow) -> Halt:
     """Return a halt."""
     scope = Scope(ScopeKind(row.kind), row.subject_id)
-    return Halt(scope, TradingState(row.state), row.halted_by, row.halt_time, row.why)
+    return Halt(scope, TradingState(row.state), row.halted_by, row.halt_time, row.why).joined_by(row.persons)

@@ -378,6 +378,23 @@ async def test_who_approved_what_and_whether_somebody_else_wrote_it(service):
     assert [each.entry.index for each in by_eve.approvals] == [10]
 
 
+async def test_who_had_halted_too_does_not_resume_independently(service):
+    for number, actor in enumerate(("omar", "tess"), 1):
+        resumed = an_event(
+            number,
+            kind="execution.trading.resumed",
+            data={"scope": "ALL", "halted_by": "ruth", "also_halted_by": ["omar"]},
+            actor=actor,
+            producer="execution",
+        )
+        await service.stub("execution_service").Append(log_pb.AppendRequest(events=[message_of(resumed)]))
+
+    every = (await service.asking.ListApprovals(pb.ListApprovalsRequest())).approvals
+
+    said = [(each.approver, each.author, each.independent) for each in every]
+    assert said == [("tess", "ruth", True), ("omar", "ruth", False)]
+
+
 async def test_who_has_read_an_accounts_data_is_shown_broad_looks_included(service):
     await service.append(an_event(1, account="a"), an_event(2, account="b"))
     alice = service.stub("compliance_officer", subject="alice")

@@ -392,6 +392,7 @@ def test_who_decides_alone_is_seen():
         ("decision.plan.approved", "decision_service", RUN, {"approver": "rule"}),
         ("decision.plan.approved", "alba", RUN, {"approver": "alba"}),
         ("execution.trading.resumed", "rosa", {}, {"halted_by": "tomas", "scope": "ALL"}),
+        ("execution.trading.resumed", "tomas", {}, {"halted_by": "vera", "also_halted_by": ["tomas"], "scope": "ALL"}),
         ("policy.change.approved", "pavel", {"change": "change-3"}, {}),
     ]
 
@@ -403,6 +404,7 @@ def test_who_decides_alone_is_seen():
         ("policy change", "ada", "ada", False),
         ("plan", "petra", "alba", True),
         ("trading halt", "tomas", "rosa", True),
+        ("trading halt", "tomas, vera", "tomas", False),
         ("policy change", "", "pavel", None),
     ]
     assert missing(DUTIES_REPORT, rows[-1]) == ["began_by", "apart"]

@@ -49,6 +49,24 @@ async def test_each_scope_stops_what_it_covers_and_nothing_else_until_another_pe
     assert await reasons(a_trade("VTI"), plan="after", account="acc-3") == []
 
 
+async def test_who_halted_again_is_told_and_lets_the_first_not_resume(start):
+    execution = await start()
+    scope = SCOPES["instrument"]
+    await execution.as_("risk-ruth").Halt(halt(scope))
+    answer = await execution.as_("risk-omar").Halt(halt(scope))
+    assert (answer.halt.actor, list(answer.halt.also_halted_by)) == ("risk-omar", ["risk-ruth"])
+
+    again = await start()
+    (told,) = (await again.as_("trader").GetTradingState(pb.GetTradingStateRequest())).halts
+    assert told == answer.halt
+    for person, other in ("risk-ruth", "risk-omar"), ("risk-omar", "risk-ruth"):
+        no = await refused(again.as_(person).Resume(resume(scope)))
+        assert (no.code, no.reason) == (grpc.StatusCode.PERMISSION_DENIED, "SELF_RESUME")
+        assert no.message == f"{person} halted INSTRUMENT VTI, and so did {other}; a person who did not must resume"
+    await again.as_("risk-tess").Resume(resume(scope))
+    assert (await again.as_("trader").GetTradingState(pb.GetTradingStateRequest())).halts == []
+
+
 async def test_limits_are_told_with_what_the_day_has_seen(start):
     execution = await start(account_day_orders_max=3)
     await execution.market(VTI=100, BND=80)

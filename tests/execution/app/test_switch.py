@@ -159,12 +159,30 @@ async def test_money_of_a_buy_that_was_given_up_is_free_for_the_others(world):
     assert (await world.order("VEA")).filled == 11
 
 
-async def test_a_halt_replaces_one_of_the_same_scope(world):
+async def test_a_halt_replaces_one_of_the_same_scope_and_keeps_who_asked_for_that(world):
     await halt(world, state=REDUCING, by="ruth")
     await halt(world, state=HALTED, by="omar")
 
     (found,) = (await world.app.trading.restrictions([])).halts
-    assert (found.state, found.halted_by) == (HALTED, "omar")
+    assert (found.state, found.halted_by, found.also_halted_by) == (HALTED, "omar", ("ruth",))
+
+
+@pytest.mark.parametrize("last", [HALTED, REDUCING])
+@pytest.mark.parametrize("first", [HALTED, REDUCING])
+async def test_nobody_who_halted_resumes_whoever_halted_last_and_however_strictly(world, first, last):
+    await halt(world, VTI, state=first, by="ruth")
+    await halt(world, VTI, state=last, by="omar")
+    await halt(world, VTI, state=last, by="omar")
+
+    for by in ("ruth", "omar"):
+        with pytest.raises(SelfResume, match=f"^{by} halted INSTRUMENT VTI, and so did"):
+            await world.app.trading.resume(VTI, by=by, why="enough")
+    await world.app.trading.resume(VTI, by="tess", why="over")
+    assert (await world.app.trading.restrictions([])).halts == []
+
+    # Once resumed, who halted before is a second person for who halts next.
+    await halt(world, VTI, by="tess")
+    await world.app.trading.resume(VTI, by="ruth", why="over")
 
 
 @pytest.mark.parametrize("by", ["ruth", "omar"])
@@ -188,6 +206,18 @@ async def test_both_sides_of_the_switch_are_told_to_audit(world):
         ("execution.trading.halted", {"instrument": "VTI"}, None),
         ("execution.trading.resumed", {"instrument": "VTI"}, "ruth"),
     ]
+
+
+async def test_audit_is_told_of_all_who_halted(world):
+    await halt(world, VTI, by="ruth")
+    await halt(world, VTI, state=REDUCING, by="omar")
+    await halt(world, VTI, state=REDUCING, by="omar")
+    await world.app.trading.resume(VTI, by="tess", why="over")
+
+    first, second, resumed = [data for _, _, data in await world.events()]
+    assert (first["state"], first["asked_state"]) == ("HALTED", "HALTED")
+    assert (second["state"], second["asked_state"]) == ("HALTED", "REDUCING")
+    assert (resumed["halted_by"], resumed["also_halted_by"]) == ("ruth", ["omar"])
 
 
 @pytest.mark.parametrize("delay_ms", [0, 5, 20, 60])

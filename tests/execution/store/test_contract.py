@@ -75,7 +75,7 @@ async def test_usage_adds_up_by_day_and_key(world):
 async def test_halts_are_one_per_scope(world):
     scope = Scope(ScopeKind.ACCOUNT, "a")
     first = Halt(scope, TradingState.REDUCING, "ruth", NOON, "one")
-    second = Halt(scope, TradingState.HALTED, "omar", NOON, "two")
+    second = Halt(scope, TradingState.HALTED, "omar", NOON, "two", ("ruth", "tess"))
     async with world.begin() as ledger:
         await ledger.put_halt(first)
         await ledger.put_halt(second)

@@ -4,10 +4,32 @@ import asyncpg
 import pytest
 
 from services.execution import tables
+from services.execution.domain.trading_state import EVERYTHING, Halt, Scope, ScopeKind, TradingState
 from services.execution.fix import tables as fix
 from services.execution.venues.fix44 import tables as fix44
 from services.execution.venues.sandbox import tables as sandbox
-from tests.execution.builders import a_plan
+from tests.execution.builders import NOON, a_plan
+
+
+async def test_who_halted_is_kept_when_a_release_before_0029_halts_again(execution_database, make_postgres_world):
+    world = await make_postgres_world()
+    scope = Scope(ScopeKind.INSTRUMENT, "VTI")
+    async with world.begin() as ledger:
+        await ledger.put_halt(Halt(scope, TradingState.HALTED, "ruth", NOON, "storm", ("tess",)))
+    connection = await asyncpg.connect(execution_database.url)
+    await connection.execute(
+        "INSERT INTO execution.halt (kind, subject_id, state, halted_by, halt_time, why)"
+        " VALUES ('INSTRUMENT', 'VTI', 'HALTED', 'omar', now(), 'storm'), ('ALL', '', 'HALTED', 'omar', now(), 'storm')"
+        " ON CONFLICT (kind, subject_id) DO UPDATE SET state = excluded.state, halted_by = excluded.halted_by,"
+        " halt_time = excluded.halt_time, why = excluded.why"
+    )
+    await connection.close()
+
+    async with world.begin() as ledger:
+        halts = await ledger.halts()
+
+    assert (halts[scope].halted_by, halts[scope].also_halted_by) == ("omar", ("ruth", "tess"))
+    assert (halts[EVERYTHING].halted_by, halts[EVERYTHING].also_halted_by) == ("omar", ())
 
 
 @pytest.fixture

@@ -693,9 +693,13 @@ class Approval(_message.Message):
     approver: _builtins.str
     """Who approved."""
     author: _builtins.str
-    """Who wrote, proposed or did what was approved; empty when no person did."""
+    """Who wrote, proposed or did what was approved; empty when no person did. Of a
+    trading halt, who set the one that counted.
+    """
     independent: _builtins.bool
-    """Whether approver and author are different, and both known."""
+    """Whether approver and author are different, and both known. Who else had
+    halted trading in the scope does not resume it independently.
+    """
     @_builtins.property
     def entry(self) -> _audit_service_pb2.Entry:
         """The entry that records it."""

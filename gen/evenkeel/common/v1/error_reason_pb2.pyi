@@ -197,7 +197,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BLOCK_NOT_FOUND: _ErrorReason.ValueType  # 310
     """No block has this id."""
     ERROR_REASON_SELF_RESUME: _ErrorReason.ValueType  # 311
-    """Resuming needs a person other than the one who halted."""
+    """Resuming needs a person other than those who halted."""
     ERROR_REASON_HALT_NOT_FOUND: _ErrorReason.ValueType  # 312
     """No trading halt has this scope."""
     ERROR_REASON_VENUE_UNREACHABLE: _ErrorReason.ValueType  # 313
@@ -466,7 +466,7 @@ ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 309
 ERROR_REASON_BLOCK_NOT_FOUND: ErrorReason.ValueType  # 310
 """No block has this id."""
 ERROR_REASON_SELF_RESUME: ErrorReason.ValueType  # 311
-"""Resuming needs a person other than the one who halted."""
+"""Resuming needs a person other than those who halted."""
 ERROR_REASON_HALT_NOT_FOUND: ErrorReason.ValueType  # 312
 """No trading halt has this scope."""
 ERROR_REASON_VENUE_UNREACHABLE: ErrorReason.ValueType  # 313

@@ -2377,10 +2377,11 @@ class TradingHalt(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
+    ALSO_HALTED_BY_FIELD_NUMBER: _builtins.int
     mode: Global___TradingMode.ValueType
     """How trading is limited."""
     actor: _builtins.str
-    """Who set it."""
+    """Who set it; of several, who set the one that counts: the last as strict."""
     reason: _builtins.str
     """Why."""
     @_builtins.property
@@ -2391,6 +2392,12 @@ class TradingHalt(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
 
+    @_builtins.property
+    def also_halted_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who else stopped the scope since it last went on, sorted. None of them, nor
+        `actor`, may resume.
+        """
+
     def __init__(
         self,
         *,
@@ -2399,10 +2406,11 @@ class TradingHalt(_message.Message):
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
+        also_halted_by: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "mode", b"mode", "reason", b"reason", "scope", b"scope", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "also_halted_by", b"also_halted_by", "mode", b"mode", "reason", b"reason", "scope", b"scope", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

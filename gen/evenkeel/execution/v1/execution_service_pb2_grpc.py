@@ -336,8 +336,8 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resume(self, request, context):
-        """Lets trading in a scope go on. Needs a person other than the one who
-        stopped it.
+        """Lets trading in a scope go on. Needs a person other than all who stopped it
+        since it last went on.
 
         Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
         """

@@ -144,8 +144,8 @@ class ExecutionServiceStub:
     orders never go to is refused; instruments and accounts may be unknown yet.
     """
     Resume: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeRequest, _execution_service_pb2.ResumeResponse]
-    """Lets trading in a scope go on. Needs a person other than the one who
-    stopped it.
+    """Lets trading in a scope go on. Needs a person other than all who stopped it
+    since it last went on.
 
     Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
     """
@@ -268,8 +268,8 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     orders never go to is refused; instruments and accounts may be unknown yet.
     """
     Resume: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ResumeRequest, _execution_service_pb2.ResumeResponse]  # type: ignore[assignment]
-    """Lets trading in a scope go on. Needs a person other than the one who
-    stopped it.
+    """Lets trading in a scope go on. Needs a person other than all who stopped it
+    since it last went on.
 
     Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
     """
@@ -509,8 +509,8 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _execution_service_pb2.ResumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_execution_service_pb2.ResumeResponse, _abc.Awaitable[_execution_service_pb2.ResumeResponse]]:
-        """Lets trading in a scope go on. Needs a person other than the one who
-        stopped it.
+        """Lets trading in a scope go on. Needs a person other than all who stopped it
+        since it last went on.
 
         Errors: `NOT_FOUND` / `HALT_NOT_FOUND`; `PERMISSION_DENIED` / `SELF_RESUME`.
         """
