@@ -61,12 +61,17 @@ class ExecutionSettings(ServiceSettings):
     # Buckets of the market's volume, in seconds of a day; how long before an auction its orders leave.
     volume_bucket_s: float = Field(default=300.0, gt=0, le=86_400)
     auction_lead_s: float = Field(default=600.0, gt=0, le=7_200)
-    # Implementation shortfall (Almgren and Chriss, 2000): risk aversion per unit of money, the standard deviation of a
-    # day's return, the spread in basis points, and units traded in a day.
+    # Implementation shortfall (Almgren and Chriss, 2000): risk aversion per unit of money. And the market, for this and
+    # for what blocks are expected to cost: the standard deviation of a day's return, the spread in basis points, and
+    # units traded in a day, in place of which an instrument's own count for the expected cost once they are ingested.
     schedule_risk_aversion: Decimal = Field(default=Decimal("0.000001"), ge=0, le=1)
     schedule_daily_volatility: Decimal = Field(default=Decimal("0.0125"), gt=0, le=1)
     schedule_spread_bps: Decimal = Field(default=Decimal(5), gt=0, le=1_000)
     schedule_daily_volume: Decimal = Field(default=Decimal(5_000_000), gt=0)
+    # By which model blocks are expected to cost something, and, for ALMGREN_2005, units outstanding over units traded
+    # in a day: 263 and 87 for the two stocks of that paper's table 3.
+    impact_model: Literal["SQUARE_ROOT", "ALMGREN_2005"] = "SQUARE_ROOT"
+    impact_inverse_turnover_days: Decimal = Field(default=Decimal(150), gt=0, le=100_000)
 
     # How often workers look for what nobody told them of, in seconds: another replica's writing, a venue's reports.
     look_s: float = Field(default=0.1, gt=0, le=60)

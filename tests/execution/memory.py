@@ -25,6 +25,7 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.venue_port import InstructionState, Quote, VenueReport
+from services.execution.domain.expected_cost import DayVolume
 from services.execution.domain.limits import Usage
 from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
@@ -195,6 +196,15 @@ class MemoryLedger:
         return {
             name: {second: sum(each) / len(each) for second, each in curve.items()} for name, curve in found.items()
         }
+
+    async def day_volumes(self, instrument_ids, before):
+        today = before.replace(hour=0, minute=0, second=0, microsecond=0)
+        days = {}
+        for (name, bucket), volume in self.state.volumes.items():
+            if name in instrument_ids and today - timedelta(days=28) <= bucket < today and volume > 0:
+                day = bucket.date()
+                days.setdefault(name, {})[day] = days.get(name, {}).get(day, 0) + volume
+        return {name: DayVolume(each[max(each)], max(each)) for name, each in days.items()}
 
     async def participated(self, instrument_ids, since):
         sums = {}

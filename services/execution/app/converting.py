@@ -22,6 +22,7 @@ from services.execution.domain.allocation import Allocation, Part, Share, Statem
 from services.execution.domain.blocks import Block, Terms, client_order_id
 from services.execution.domain.conversion import Leg, difference, in_account_currency, missing, owed, turned
 from services.execution.domain.currencies import pairs_between, rate_between, worst_rate
+from services.execution.domain.expected_cost import AT_ONCE_DAYS
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import OrderType, ReferencePrice, Side, TimeInForce
@@ -147,7 +148,9 @@ class Converting:
         )
 
     def _told(self, leg: BlockRecord, prices: Mapping[InstrumentId, ReferencePrice]) -> Iterator[Event]:
-        yield from block_formed(leg, self.routing.told(leg, prices.get(leg.block.terms.instrument_id)))
+        # A pair of currencies has no volume of a day.
+        route = self.routing.told(leg, prices.get(leg.block.terms.instrument_id), {}, AT_ONCE_DAYS)
+        yield from block_formed(leg, route)
 
 
 def _just_tried(legs: Sequence[BlockRecord], now: datetime) -> bool:

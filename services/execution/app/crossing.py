@@ -21,6 +21,7 @@ from services.execution.app.venue_port import VenueReport
 from services.execution.domain.allocation import allocate
 from services.execution.domain.crossing import INTERNAL, Cross, Offer, form_crosses
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.expected_cost import AT_ONCE_DAYS, DayVolume
 from services.execution.domain.order import Canceled, Filled, OrderState, Report
 from services.execution.domain.trading_state import Halt, Scope, may_leave, scopes, strictest
 from services.execution.domain.words import ReferencePrice
@@ -102,6 +103,7 @@ class Crossing:
         changes.know(order for record, _ in halves for order in _placed(record, orders))
         for record, _ in halves:
             await self._share_out(changes, record)
+        volumes = await ledger.day_volumes({record.block.terms.instrument_id for record, _ in halves}, market_time)
         said_of = {record.block_id: said for record, said in halves}
         for group in by_trace(record for record, _ in halves):
             with self.trace.continued(
@@ -111,7 +113,7 @@ class Crossing:
                     *(
                         event
                         for record in group.records
-                        for event in self._told(record, said_of[record.block_id], orders, bases, prices)
+                        for event in self._told(record, said_of[record.block_id], orders, bases, prices, volumes)
                     )
                 )
         await changes.finish(self.trace)
@@ -167,9 +169,10 @@ class Crossing:
         orders: Mapping[OrderId, OrderRecord],
         bases: Mapping[PlanId, PlanBasis],
         prices: Mapping[InstrumentId, ReferencePrice],
+        volumes: Mapping[InstrumentId, DayVolume],
     ) -> Iterable[Event]:
-        order = record.order
-        yield from block_formed(record, self.routing.told_inside(record, prices[record.block.terms.instrument_id]))
+        order, price = record.order, prices[record.block.terms.instrument_id]
+        yield from block_formed(record, self.routing.told_inside(record, price, volumes, AT_ONCE_DAYS))
         yield from block_crossed(record, order.filled_quantity, orders, bases)
         yield from (venue_reported(record, each) for each in said)
         yield finished(record, order)

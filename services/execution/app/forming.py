@@ -16,6 +16,7 @@ from services.execution.app.traces import by_trace, distinct
 from services.execution.domain.blocks import Block, Piece, Terms, block_of, travelling_together
 from services.execution.domain.currencies import rate_of, traded_terms
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.expected_cost import AT_ONCE_DAYS, DayVolume
 from services.execution.domain.protection import Protection, protective_price
 from services.execution.domain.trading_hours import TradingHours
 from services.execution.domain.words import ReferencePrice, Side
@@ -84,6 +85,9 @@ class Forming:
             prices = await references(
                 ledger, {(order.instrument_id, order.terms.currency) for order in orders.values()}
             )
+            volumes = await ledger.day_volumes(
+                {order.instrument_id for order in orders.values()}, self.market_clock.now()
+            )
             together = travelling_together(
                 traded_pieces([order.piece() for order in orders.values() if order.ready > 0], prices),
                 orders_per_block_max=self.orders_per_block_max,
@@ -91,7 +95,7 @@ class Forming:
             # Written down while the blocks behind them are drawn up.
             for part in _parts(together):
                 blocks = [block_of(terms, pieces, carries, self.own_accounts) for terms, pieces in part]
-                await self._write(ledger, blocks, orders, prices)
+                await self._write(ledger, blocks, orders, prices, volumes)
         return crossed + len(together)
 
     async def _write(
@@ -100,6 +104,7 @@ class Forming:
         blocks: Sequence[Block],
         orders: Mapping[OrderId, OrderRecord],
         prices: Mapping[InstrumentId, ReferencePrice],
+        volumes: Mapping[InstrumentId, DayVolume],
     ) -> None:
         """Write down blocks of `orders`, what of these is in them, and what to tell of that."""
         now, market_time, exchange = self.clock.now(), self.market_clock.now(), self.hours.exchange
@@ -126,7 +131,10 @@ class Forming:
                         event
                         for record in group.records
                         for event in block_formed(
-                            record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
+                            record,
+                            self.routing.told(
+                                record, prices.get(record.block.terms.instrument_id), volumes, AT_ONCE_DAYS
+                            ),
                         )
                     )
                 )

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from services.execution.app.records import KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.expected_cost import DayVolume
 from services.execution.domain.limits import LimitKey, Usage
 from services.execution.domain.payment import Movement
 from services.execution.domain.trading_state import Halt, Scope
@@ -70,6 +71,15 @@ class CheckLedger(Protocol):
         """Return what was traded on average in each bucket of the four weeks before the day of `before`.
 
         Buckets are named by their second of the day, UTC.
+        """
+        ...
+
+    async def day_volumes(
+        self, instrument_ids: Collection[InstrumentId], before: datetime
+    ) -> dict[InstrumentId, DayVolume]:
+        """Return what was traded in all on the last day (UTC) before that of `before` of which we were told anything.
+
+        Instruments of which we were told nothing in the four weeks before are missing.
         """
         ...
 

@@ -24,6 +24,7 @@ from services.execution.app.routing import Routing
 from services.execution.app.traces import by_trace
 from services.execution.domain.allocation import proportional
 from services.execution.domain.blocks import Terms, form_blocks
+from services.execution.domain.expected_cost import AT_ONCE_DAYS
 from services.execution.domain.schedules import (
     almgren_chriss,
     next_child,
@@ -242,6 +243,7 @@ class Scheduling:
             for block in blocks
         ]
         await ledger.add_blocks(records)
+        volumes = await ledger.day_volumes({each.instrument_id for each in members.values()}, now)
         for group in by_trace(records):
             with self.trace.continued(
                 group.parent, "execution.block.form", also=group.also, evenkeel__blocks=len(group.records)
@@ -251,11 +253,23 @@ class Scheduling:
                         event
                         for record in group.records
                         for event in block_formed(
-                            record, self.routing.told(record, prices.get(record.block.terms.instrument_id))
+                            record,
+                            self.routing.told(
+                                record,
+                                prices.get(record.block.terms.instrument_id),
+                                volumes,
+                                self._days(record.block.terms.algorithm),
+                            ),
                         )
                     )
                 )
         return records
+
+    def _days(self, algorithm: Algorithm) -> Decimal:
+        """Return how many trading days a part trades: until the next one is due; an auction is one moment."""
+        if algorithm in AUCTIONS:
+            return AT_ONCE_DAYS
+        return Decimal(self.rules.interval.total_seconds()) / TRADING_DAY
 
 
 @dataclass(slots=True)

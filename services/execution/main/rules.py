@@ -9,6 +9,7 @@ from services.execution.app.routing import Routing
 from services.execution.config import ExecutionSettings
 from services.execution.domain.desk import Desk
 from services.execution.domain.exchanges import exchange
+from services.execution.domain.expected_cost import CostModel, CostRule
 from services.execution.domain.limits import DayLimit, LimitKind, Limits
 from services.execution.domain.protection import Protection
 from services.execution.domain.trading_hours import Outside, TradingHours
@@ -46,9 +47,13 @@ def routing_of(settings: ExecutionSettings, connected: VenueId) -> Routing:
         connected=connected,
         mic=settings.venue_mic,
         others={name: why for name, why in absent.items() if name != connected},
-        spread_bps=settings.schedule_spread_bps,
-        daily_volume=settings.schedule_daily_volume,
-        daily_volatility=settings.schedule_daily_volatility,
+        costs=CostRule(
+            model=CostModel(settings.impact_model),
+            spread_bps=settings.schedule_spread_bps,
+            daily_volume=settings.schedule_daily_volume,
+            daily_volatility=settings.schedule_daily_volatility,
+            inverse_turnover_days=settings.impact_inverse_turnover_days,
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Plans that were submitted, and what new ones are checked against."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import Integer, Time, delete, func, select, text
@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import CLOSED, KnownPlan, PlanBasis, PlanRecord
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.expected_cost import DayVolume
 from services.execution.domain.limits import LimitKey, LimitKind, Usage
 from services.execution.domain.trading_state import Halt, Scope
 from services.execution.domain.words import ReferencePrice
@@ -42,6 +43,21 @@ _USAGE = text("""
     WHERE trade_date = :day AND (kind, subject_id) IN (
         SELECT unnest(CAST(CAST(:kinds AS text) AS text[])), unnest(CAST(CAST(:names AS text) AS text[]))
     )
+""")
+# For each instrument one look at the end of the index, and then the buckets of one day.
+_DAY_VOLUMES = text("""
+    SELECT wanted.instrument_id, last.midnight, traded.units
+    FROM unnest(CAST(CAST(:names AS text) AS text[])) AS wanted (instrument_id)
+    CROSS JOIN LATERAL (
+        SELECT date_trunc('day', bucket_time, 'UTC') AS midnight FROM execution.market_volume
+        WHERE instrument_id = wanted.instrument_id AND bucket_time >= :since AND bucket_time < :until AND volume > 0
+        ORDER BY bucket_time DESC LIMIT 1
+    ) AS last
+    CROSS JOIN LATERAL (
+        SELECT sum(volume) AS units FROM execution.market_volume
+        WHERE instrument_id = wanted.instrument_id
+            AND bucket_time >= last.midnight AND bucket_time < last.midnight + interval '24 hours'
+    ) AS traded
 """)
 _ADD_USAGE = """(trade_date, kind, subject_id) DO UPDATE SET
     orders = was.orders + excluded.orders, amount = was.amount + excluded.amount, sold = was.sold + excluded.sold"""
@@ -236,6 +252,22 @@ class Checks:
         for row in found:
             curves.setdefault(InstrumentId(row.instrument_id), {})[row.second] = row.volume
         return curves
+
+    async def day_volumes(
+        self, instrument_ids: Collection[InstrumentId], before: datetime
+    ) -> dict[InstrumentId, DayVolume]:
+        """Return what was traded in all on the last day (UTC) before that of `before` of which we were told anything.
+
+        Instruments of which we were told nothing in the four weeks before are missing.
+        """
+        if not instrument_ids:
+            return {}
+        today = before.replace(hour=0, minute=0, second=0, microsecond=0)
+        wanted = {"names": text_array(sorted(instrument_ids)), "since": today - CURVE_DAYS, "until": today}
+        found = await self._connection.execute(_DAY_VOLUMES, wanted)
+        return {
+            InstrumentId(row.instrument_id): DayVolume(row.units, row.midnight.astimezone(UTC).date()) for row in found
+        }
 
     async def open_instruments(self, account_ids: Collection[AccountId]) -> frozenset[tuple[AccountId, InstrumentId]]:
         """Return what accounts have open orders in."""

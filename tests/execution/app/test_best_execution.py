@@ -32,6 +32,7 @@ async def test_quotes_candidates_choice_and_result_of_each_order_are_in_the_log(
     ((chosen, other),) = bought["candidates"]
     # Half the spread, and 1 % of volatility times the square root of a ten-thousandth of the day's volume.
     assert (chosen["venue_id"], chosen["eligible"], chosen["expected_cost_bps"]) == ("sandbox", True, "5")
+    assert (chosen["cost_model"]["model"], chosen["cost_model"]["daily_volume"]) == ("SQUARE_ROOT", "1000000")
     assert (other["venue_id"], other["eligible"], other["why"]) == ("fix44", False, "no broker is connected here")
     assert bought["reasons"] == ["the only venue that takes orders here"]
     # The sandbox takes half of its spread of 20 basis points.

@@ -59,7 +59,7 @@ BEST_EXECUTION = OrderReport(
         ("quotes", "accessibility of the quotation: price, source and age, block by block", _RULE, _of_blocks("quote")),
         (
             "candidates",
-            "the markets checked: who could take it, at which expected cost",
+            "the markets checked: who could take it, at which expected cost, by which model and inputs",
             _RULE,
             _of_blocks("candidates"),
         ),
