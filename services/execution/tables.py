@@ -326,6 +326,8 @@ reconciliation_break = Table(
     Column("note", Text, nullable=False),
     # Of a custodian's trade; NULL for everything else, and where an earlier build wrote it.
     Column("trade_date", Date),
+    # Of which day the custodian had spoken last when a person settled it; it stays when the break opens again.
+    Column("settle_day", Date),
 )
 
 # Wishes to undo what was crossed, by the selling block. Done when there is an approver.
@@ -349,6 +351,22 @@ custodian_account = Table(
     Column("account_id", Text, primary_key=True),
     Column("day", Date, nullable=False),
     Column("positions", JSONB, nullable=False),
+    Column("cash", Numeric, nullable=False),
+    # Of which day it spoke first; NULL where an earlier build wrote it.
+    Column("first_day", Date),
+)
+
+# What custodians told of movements that are no trades, as they told it last.
+custodian_movement = Table(
+    "custodian_movement",
+    metadata,
+    Column("custodian", Text, primary_key=True),
+    Column("account_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("instrument_id", Text),
+    Column("units", Numeric, nullable=False),
     Column("cash", Numeric, nullable=False),
 )
 

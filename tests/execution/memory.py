@@ -25,8 +25,10 @@ from services.execution.app.records import (
     summary_of,
 )
 from services.execution.app.venue_port import InstructionState, Quote, VenueReport
+from services.execution.domain.custody import Spoken
 from services.execution.domain.expected_cost import DayVolume
 from services.execution.domain.limits import Usage
+from services.execution.domain.movements import key_of
 from services.execution.domain.order import FillCorrected, Filled, OrderState, Replaced
 from services.execution.domain.payment import Movement
 from services.execution.domain.sequencing import Funding
@@ -57,6 +59,7 @@ class State:
     allocations: dict = field(default_factory=dict)
     breaks: dict = field(default_factory=dict)
     custodians: dict = field(default_factory=dict)
+    movements: dict = field(default_factory=dict)
     instructions: dict = field(default_factory=dict)
     closes: dict = field(default_factory=dict)
     uncrosses: dict = field(default_factory=dict)
@@ -427,7 +430,7 @@ class MemoryLedger:
             elif known.resolve_time is None:
                 kept = replace(known, ours=each.ours, theirs=each.theirs, see_time=each.see_time)
             else:
-                kept = replace(each, owner=known.owner)
+                kept = replace(each, owner=known.owner, settle_day=known.settle_day)
             was_open = known is not None and known.resolve_time is None
             if kept.resolve_time is None and not was_open:
                 news.append(kept)
@@ -459,6 +462,13 @@ class MemoryLedger:
             and each.account_id in account_ids
         ]
 
+    async def settled_holdings(self, custodian, account_ids):
+        settled = {}
+        for each in self.state.breaks.values():
+            if each.source == custodian and each.account_id in account_ids and each.settle_day is not None:
+                settled.setdefault(each.account_id, {})[each.instrument_id] = each.settle_day
+        return settled
+
     async def break_(self, break_id):
         return self.state.breaks.get(break_id)
 
@@ -484,7 +494,20 @@ class MemoryLedger:
         return {name: known[custodian, name] for name in account_ids if (custodian, name) in known}
 
     async def put_custodian_accounts(self, custodian, day, accounts):
-        self.state.custodians |= {(custodian, name): (day, holdings) for name, holdings in accounts.items()}
+        for name, holdings in accounts.items():
+            before = self.state.custodians.get((custodian, name))
+            first = day if before is None else before.first_day
+            self.state.custodians[custodian, name] = Spoken(day, holdings, first)
+
+    async def movements(self, custodian, account_ids, since):
+        return {
+            key_of(each): each
+            for (said_by, *_), each in self.state.movements.items()
+            if said_by == custodian and each.account_id in account_ids and each.day >= since
+        }
+
+    async def put_movements(self, custodian, movements):
+        self.state.movements |= {(custodian, *key_of(each)): each for each in movements}
 
     async def traded(self, custodian, account_ids, after, until):
         mine = [

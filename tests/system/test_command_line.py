@@ -436,6 +436,8 @@ async def test_a_custodians_statement_is_imported_and_what_differs_is_shown(even
         "    positions:\n      - {instrument_id: VTI, quantity: 10}\n"
         "trades:\n  - {reference: t-1, account_id: account-00001, instrument_id: VTI, side: SIDE_BUY, quantity: 10,\n"
         "     value: 900.00 USD, fees: 0.00 USD, trade_date: 2022-12-28, settlement_date: 2022-12-30}\n"
+        "movements:\n  - {reference: m-1, account_id: account-00001, kind: KIND_DIVIDEND, instrument_id: VTI,\n"
+        "     cash: 8.15 USD, day: 2022-12-27}\n"
     )
 
     imported = await evenkeel("custodian", "import", str(file))
@@ -443,6 +445,7 @@ async def test_a_custodians_statement_is_imported_and_what_differs_is_shown(even
 
     assert imported.code == 0, imported.err
     assert "of 1 of 1 accounts custodian-z speaks for the first time" in imported.out
+    assert "1 of 1 movements are new" in imported.out
     assert "account-00001" in imported.out
     assert "2022-12-28" in imported.out
     (found,) = shown.json["breaks"]

@@ -22,7 +22,7 @@ def import_statement(
     context: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(help="A statement as YAML or JSON: custodian, day, accounts, trades.", exists=True),
+        typer.Argument(help="A statement as YAML or JSON: custodian, day, accounts, trades, movements.", exists=True),
     ],
 ) -> None:
     """Take a custodian's statement of a day, compare it with our record, and show what differs."""
@@ -43,6 +43,9 @@ def import_statement(
                 "positions and cash from the next statement on",
                 highlight=False,
             )
+        if request.movements:
+            new = f"{compared.movement_count} of {len(request.movements)} movements"
+            out.print(f"{new} are new; audit has each, and what of it counts", highlight=False)
         if found.breaks or compared.first_count < len(request.accounts):
             _shown(found)
 

@@ -192,7 +192,9 @@ class ExecutionServicer(ExecutionServiceServicer):
         self, request: pb.IngestCustodianStatementRequest, context: _Context
     ) -> pb.IngestCustodianStatementResponse:
         found = await self.app.reconciling.ingest(statement_of(request))
-        return pb.IngestCustodianStatementResponse(break_count=found.breaks, first_count=found.first)
+        return pb.IngestCustodianStatementResponse(
+            break_count=found.breaks, first_count=found.first, movement_count=found.moved
+        )
 
     async def IngestReferencePrices(
         self, request: pb.IngestReferencePricesRequest, context: _Context

@@ -4,6 +4,7 @@ from datetime import date
 
 from services.execution.app.records import Break
 from services.execution.app.venue_port import VenueReport
+from services.execution.domain.movements import CustodianMovement, News
 from services.kernel.canonical import JsonValue
 from services.kernel.events import Event
 
@@ -42,9 +43,35 @@ def break_resolved(each: Break) -> Event:
     return _break_event("resolved", each, by=each.resolver, note=each.note, ours=each.ours, theirs=each.theirs)
 
 
-def custodian_ingested(custodian: str, day: date, accounts: int) -> Event:
-    """Say that a custodian's statement came."""
-    return Event("execution.custodian.ingested", {}, {"custodian": custodian, "day": day, "accounts": accounts})
+def custodian_ingested(custodian: str, day: date, accounts: int, moved: int) -> Event:
+    """Say that a custodian's statement came, of how many accounts, and how many movements are new in it."""
+    said: dict[str, JsonValue] = {"custodian": custodian, "day": day, "accounts": accounts, "movements": moved}
+    return Event("execution.custodian.ingested", {}, said)
+
+
+def custodian_moved(custodian: str, day: date, currency: str, each: News) -> Event:
+    """Say what a custodian's statement of `day` says moved, and what of it counts in what the account should have."""
+    moved = each.movement
+    subjects: dict[str, str] = {"account": moved.account_id}
+    if moved.instrument_id is not None:
+        subjects["instrument"] = moved.instrument_id
+    counted: list[JsonValue] = [[change.instrument_id or currency, change.amount] for change in each.changes]
+    said: dict[str, JsonValue] = {
+        "custodian": custodian,
+        "statement_day": day,
+        "reference": moved.reference,
+        "day": moved.day,
+        "currency": currency,
+        **_moved(moved),
+        "counted": counted,
+    }
+    if each.earlier is not None:
+        said["earlier"] = {"instrument_id": each.earlier.instrument_id, **_moved(each.earlier)}
+    return Event("execution.custodian.moved", subjects, said)
+
+
+def _moved(movement: CustodianMovement) -> dict[str, JsonValue]:
+    return {"kind": movement.kind, "units": movement.units, "cash": movement.cash}
 
 
 def _break_event(what: str, each: Break, **data: JsonValue) -> Event:

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from services.execution.app.records import AllocationRecord, Break, Party
-from services.execution.domain.custody import Holdings
+from services.execution.domain.custody import Holdings, Spoken
+from services.execution.domain.movements import CustodianMovement, MovementKey
 from services.kernel.ids import AccountId, InstrumentId
 
 
@@ -33,6 +34,12 @@ class BreakLedger(Protocol):
         """Return the open breaks of some accounts with a venue or custodian, by id."""
         ...
 
+    async def settled_holdings(
+        self, custodian: str, account_ids: Collection[AccountId]
+    ) -> dict[AccountId, dict[InstrumentId | None, date]]:
+        """Return of which days persons took what a custodian has, by account, and instrument or None for cash."""
+        ...
+
     async def break_(self, break_id: str) -> Break | None:
         """Return and lock a break."""
         ...
@@ -50,14 +57,22 @@ class BreakLedger(Protocol):
         """
         ...
 
-    async def custodian_accounts(
-        self, custodian: str, account_ids: Collection[AccountId]
-    ) -> dict[AccountId, tuple[date, Holdings]]:
-        """Return what a custodian said of accounts last, and of which day; those it never spoke of are missing."""
+    async def custodian_accounts(self, custodian: str, account_ids: Collection[AccountId]) -> dict[AccountId, Spoken]:
+        """Return what a custodian said of accounts last; those it never spoke of are missing."""
         ...
 
     async def put_custodian_accounts(self, custodian: str, day: date, accounts: Mapping[AccountId, Holdings]) -> None:
-        """Record what a custodian says of accounts."""
+        """Record what a custodian says of accounts; the first day that it spoke of them stays."""
+        ...
+
+    async def movements(
+        self, custodian: str, account_ids: Collection[AccountId], since: date
+    ) -> dict[MovementKey, CustodianMovement]:
+        """Return what a custodian told of accounts' movements of a day and of later ones."""
+        ...
+
+    async def put_movements(self, custodian: str, movements: Sequence[CustodianMovement]) -> None:
+        """Record what a custodian told, instead of what it told of the same before."""
         ...
 
     async def traded(

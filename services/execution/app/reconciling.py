@@ -4,11 +4,13 @@ Breaks are found again and again, and a break is one row however often it is see
 what it touches, an account in an instrument or its cash, and nothing else.
 
 A difference with a custodian does not go because a day passes. What an account should have is what it should have had
-before and what was traded since, not what the custodian said last, as long as nobody has settled that that is right. A
-trade that differs is compared again only where the custodian speaks of its day again, or of what was missing.
+before, what was traded since, and what the custodian says moved otherwise, not what the custodian said last, as long as
+nobody has settled that that is right. A trade that differs is compared again only where the custodian speaks of its day
+again, or of what was missing; movements explain none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +21,9 @@ from services.execution.app.break_events import (
     break_gone,
     break_resolved,
     custodian_ingested,
+    custodian_moved,
 )
+from services.execution.app.ledger_breaks import BreakLedger
 from services.execution.app.ports import Begin
 from services.execution.app.records import AllocationRecord, Break, Party, VenueBreak
 from services.execution.app.venue_breaks import MISSING_ROW, venue_breaks
@@ -28,14 +32,17 @@ from services.execution.domain.custody import (
     BreakKind,
     Difference,
     Holdings,
+    Spoken,
     Trade,
     compare_holdings,
     compare_trades,
 )
 from services.execution.domain.errors import BreakNotFound, BreakResolved, StatementOutdated
 from services.execution.domain.exchanges import Exchange
+from services.execution.domain.movements import CustodianMovement, Delta, News, Taken, news
 from services.kernel.clock import Clock
 from services.kernel.errors import Invalid, Violations
+from services.kernel.events import Event
 from services.kernel.ids import AccountId, InstrumentId, derived_id
 
 # Breaks written at once.
@@ -49,8 +56,8 @@ HELD = frozenset({BreakKind.POSITION, BreakKind.CASH})
 class CustodianStatement:
     """What a custodian says of accounts at the end of a day, whole accounts at a time.
 
-    `trades` are those with a trade date of `day`, or told late with an earlier one. All money of an account is in the
-    currency that `currencies` names for it.
+    `trades` are those with a trade date of `day`, or told late with an earlier one. `movements` are whatever else
+    moved, of any day up to `day`. All money of an account is in the currency that `currencies` names for it.
     """
 
     custodian: str
@@ -58,6 +65,7 @@ class CustodianStatement:
     accounts: Mapping[AccountId, Holdings]
     trades: Sequence[Trade]
     currencies: Mapping[AccountId, str]
+    movements: Sequence[CustodianMovement] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,12 @@ class Compared:
     """What a statement was found to be: `breaks` are open or settled differences of its accounts after it.
 
     `first` are accounts that the custodian never spoke of: what it says of them is there to compare the next with.
+    `moved` are movements that it had not told before, or otherwise.
     """
 
     breaks: int
     first: int
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class Reconciling:
             missing = {_missed(each) for each in still_open if each.kind == BreakKind.MISSING_TRADE}
             # All that was traded since the custodian spoke last, on the day itself, and what it lacked so far.
             days = [statement.day, *(day for *_, day in missing if day is not None)]
-            since = min([min(days) - ONE_DAY, *(day for day, _ in before.values())])
+            since = min([min(days) - ONE_DAY, *(each.day for each in before.values())])
             given = await ledger.traded(statement.custodian, accounts, since, statement.day)
             _check_currencies(statement, given)
             ours = _trades(given)
@@ -128,24 +138,24 @@ class Reconciling:
                     statement.trades,
                 )
             )
-            for account_id, (day, said) in sorted(before.items()):
-                mine = [
-                    each for each in ours if each.account_id == account_id and each.trade_date > day and not each.busted
-                ]
-                expected = _expected(said, [each for each in still_open if each.account_id == account_id])
-                found += compare_holdings(account_id, expected, mine, statement.accounts[account_id])
+            moved = await _news(ledger, statement, before)
+            found += _holdings(statement, before, still_open, ours, moved)
             await ledger.put_custodian_accounts(statement.custodian, statement.day, statement.accounts)
+            await ledger.put_movements(statement.custodian, [each.movement for each in moved])
             breaks = {each.break_id: each for each in (_at_custodian(statement.custodian, each, now) for each in found)}
             breaks |= {
                 each.break_id: replace(each, see_time=now)
                 for each in still_open
                 if each.break_id not in breaks and not _compared(each, statement.day)
             }
-            await ledger.emit(custodian_ingested(statement.custodian, statement.day, len(statement.accounts)))
+            await ledger.emit(
+                custodian_ingested(statement.custodian, statement.day, len(statement.accounts), len(moved)),
+                *(_moved(statement, each) for each in moved),
+            )
             await ledger.emit(*map(break_found, await ledger.see_breaks(list(breaks.values()))))
             gone = await ledger.unseen_breaks(Party.CUSTODIAN, statement.custodian, now, accounts)
             await ledger.emit(*map(break_gone, gone))
-        return Compared(len(breaks), first=len(accounts - before.keys()))
+        return Compared(len(breaks), first=len(accounts - before.keys()), moved=len(moved))
 
     def _check_day(self, day: date) -> None:
         today = self.exchange.date_at(self.market_clock.now())
@@ -176,6 +186,8 @@ class Reconciling:
     async def resolve(self, break_id: str, by: str, note: str) -> Break:
         """Say that a break is settled: it stops nothing any more, unless it changes.
 
+        Of positions and cash, what the custodian has counts from then on; what moved before is in it, told or not.
+
         Raises:
             BreakNotFound: No break has this id.
             BreakResolved: It is resolved.
@@ -183,6 +195,9 @@ class Reconciling:
         async with self.begin() as ledger:
             found = _open(await ledger.break_(break_id), break_id)
             settled = replace(found, resolve_time=self.clock.now(), resolver=by, note=note)
+            if found.kind in HELD and found.account_id is not None:
+                said = await ledger.custodian_accounts(found.source, [found.account_id])
+                settled = replace(settled, settle_day=said[found.account_id].day)
             await ledger.save_break(settled)
             await ledger.emit(break_resolved(settled))
         return settled
@@ -193,8 +208,49 @@ class Reconciling:
                 await ledger.emit(*map(break_found, await ledger.see_breaks(breaks)))
 
 
-def _check_order(statement: CustodianStatement, before: Mapping[AccountId, tuple[date, Holdings]]) -> None:
-    late = sorted(name for name, (day, _) in before.items() if day > statement.day)
+async def _news(ledger: BreakLedger, statement: CustodianStatement, before: Mapping[AccountId, Spoken]) -> list[News]:
+    """Return what of a statement's movements is new."""
+    if not statement.movements:
+        return []
+    accounts = {each.account_id for each in statement.movements}
+    since = min(each.day for each in statement.movements)
+    known = await ledger.movements(statement.custodian, accounts, since)
+    settled = await ledger.settled_holdings(statement.custodian, accounts)
+    taken = {name: Taken(said.first_day, settled.get(name, {})) for name, said in before.items()}
+    return news(statement.movements, known, taken)
+
+
+def _moved(statement: CustodianStatement, each: News) -> Event:
+    currency = statement.currencies[each.movement.account_id]
+    return custodian_moved(statement.custodian, statement.day, currency, each)
+
+
+def _holdings(
+    statement: CustodianStatement,
+    before: Mapping[AccountId, Spoken],
+    still_open: Sequence[Break],
+    ours: Sequence[Trade],
+    moved: Sequence[News],
+) -> Iterator[Difference]:
+    """Yield how accounts' positions and cash differ from what they should be."""
+    trades: dict[AccountId, list[Trade]] = defaultdict(list)
+    for trade in ours:
+        said = before.get(trade.account_id)
+        if said is not None and trade.trade_date > said.day and not trade.busted:
+            trades[trade.account_id].append(trade)
+    changes: dict[AccountId, list[Delta]] = defaultdict(list)
+    for each in moved:
+        changes[each.movement.account_id] += each.changes
+    breaks: dict[AccountId | None, list[Break]] = defaultdict(list)
+    for found in still_open:
+        breaks[found.account_id].append(found)
+    for name in sorted(before):
+        expected = _expected(before[name].holdings, breaks[name])
+        yield from compare_holdings(name, expected, trades[name], changes[name], statement.accounts[name])
+
+
+def _check_order(statement: CustodianStatement, before: Mapping[AccountId, Spoken]) -> None:
+    late = sorted(name for name, said in before.items() if said.day > statement.day)
     if late:
         message = f"{statement.custodian} spoke of a day after {statement.day} already of {', '.join(late[:20])}"
         raise StatementOutdated(message, custodian=statement.custodian)

@@ -368,6 +368,7 @@ class Break:
 
     `source` is the venue or custodian. It was found at `find_time` and seen last at `see_time`. Who settled it is
     `resolver`, empty when both sides agreed again by themselves. `trade_date` is that of a custodian's trade.
+    `settle_day` is of which day the custodian had spoken last when a person settled a difference in positions or cash.
     """
 
     break_id: str
@@ -387,6 +388,7 @@ class Break:
     resolver: str = ""
     note: str = ""
     trade_date: date | None = None
+    settle_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

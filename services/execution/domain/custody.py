@@ -2,7 +2,8 @@
 
 Nothing is invented to make them agree: every difference has a kind, and is shown as it is. A trade that one side has
 and the other lacks is looked at once more, because most of them are one trade that was written down differently: on
-another side, in another account, on another day.
+another side, in another account, on another day. What moved otherwise (`movements`) explains positions and cash, and
+never a trade.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from services.execution.domain.movements import Delta
 from services.execution.domain.words import Side
 from services.kernel.decimals import plain
 from services.kernel.ids import AccountId, InstrumentId
@@ -91,6 +93,15 @@ class Holdings:
     cash: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a custodian said of an account last, of which day, and of which day it spoke first."""
+
+    day: date
+    holdings: Holdings
+    first_day: date
+
+
 def compare_trades(ours: Iterable[Trade], theirs: Iterable[Trade]) -> list[Difference]:
     """Return how the custodian's trades differ from ours, by account, instrument, and kind.
 
@@ -114,20 +125,26 @@ def compare_trades(ours: Iterable[Trade], theirs: Iterable[Trade]) -> list[Diffe
 
 
 def compare_holdings(
-    account_id: AccountId, before: Holdings, trades: Iterable[Trade], now: Holdings
+    account_id: AccountId, before: Holdings, trades: Iterable[Trade], moved: Iterable[Delta], now: Holdings
 ) -> list[Difference]:
-    """Return how an account differs from what it was, plus what we traded since.
+    """Return how an account differs from what it was, plus what we traded since and what else moved.
 
     Args:
         account_id: Which account.
         before: What it should have had when the custodian spoke last.
         trades: Ours with a trade date after `before` and up to `now`.
+        moved: What the custodian says moved otherwise and is not in `before`.
         now: As the custodian says it now.
     """
     units, cash = dict(before.positions), before.cash
     for trade in trades:
         units[trade.instrument_id] = units.get(trade.instrument_id, ZERO) + trade.units_change
         cash += trade.cash_change
+    for each in moved:
+        if each.instrument_id is None:
+            cash += each.amount
+        else:
+            units[each.instrument_id] = units.get(each.instrument_id, ZERO) + each.amount
     found = [
         Difference(BreakKind.POSITION, account_id, name, plain(expected), plain(has), name)
         for name in sorted({*units, *now.positions})

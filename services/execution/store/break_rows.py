@@ -26,6 +26,7 @@ def break_values(each: Break) -> Values:
         "resolver": each.resolver,
         "note": each.note,
         "trade_date": each.trade_date,
+        "settle_day": each.settle_day,
     }
 
 
@@ -49,6 +50,7 @@ def break_of(row: AnyRow) -> Break:
         resolver=row.resolver,
         note=row.note,
         trade_date=row.trade_date,
+        settle_day=row.settle_day,
     )
 
 

@@ -1,18 +1,15 @@
-"""Breaks with venues and custodians, and what custodians said last."""
+"""Breaks with venues and custodians, and our trades that they are compared with."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.execution.app.records import AllocationRecord, Break, Party
-from services.execution.domain.custody import Holdings
 from services.execution.store import break_rows, rows
 from services.execution.store.allocations import TERMS, replaced
-from services.execution.tables import allocation, block, block_share, custodian_account, reconciliation_break
+from services.execution.tables import allocation, block, block_share, reconciliation_break
 from services.kernel.ids import AccountId, InstrumentId
 from services.runtime.write_behind import WriteBehind
 
@@ -99,6 +96,22 @@ class Breaks:
         )
         return [break_rows.break_of(row) for row in found]
 
+    async def settled_holdings(
+        self, custodian: str, account_ids: Collection[AccountId]
+    ) -> dict[AccountId, dict[InstrumentId | None, date]]:
+        """Return of which days persons took what a custodian has, by account, and instrument or None for cash."""
+        found = await self._connection.execute(
+            select(_KEPT.account_id, _KEPT.instrument_id, _KEPT.settle_day).where(
+                *(_KEPT.party == Party.CUSTODIAN, _KEPT.source == custodian, _KEPT.settle_day.is_not(None)),
+                _KEPT.account_id == func.any(sorted(account_ids)),
+            )
+        )
+        settled: dict[AccountId, dict[InstrumentId | None, date]] = {}
+        for row in found:
+            name = None if row.instrument_id is None else InstrumentId(row.instrument_id)
+            settled.setdefault(AccountId(row.account_id), {})[name] = row.settle_day
+        return settled
+
     async def break_(self, break_id: str) -> Break | None:
         """Return and lock a break."""
         found = await self._connection.execute(select(*_KEPT).where(_KEPT.break_id == break_id).with_for_update())
@@ -110,7 +123,13 @@ class Breaks:
         await self._connection.execute(
             update(reconciliation_break)
             .where(_KEPT.break_id == each.break_id)
-            .values(owner=each.owner, resolve_time=each.resolve_time, resolver=each.resolver, note=each.note)
+            .values(
+                owner=each.owner,
+                resolve_time=each.resolve_time,
+                resolver=each.resolver,
+                note=each.note,
+                settle_day=each.settle_day,
+            )
         )
 
     async def broken(
@@ -138,45 +157,6 @@ class Breaks:
                 name = None if row.instrument_id is None else InstrumentId(row.instrument_id)
                 found.add((AccountId(row.account_id), name))
         return frozenset(found)
-
-    async def custodian_accounts(
-        self, custodian: str, account_ids: Collection[AccountId]
-    ) -> dict[AccountId, tuple[date, Holdings]]:
-        """Return what a custodian said of accounts last, and of which day; those it never spoke of are missing."""
-        kept = custodian_account.c
-        found = await self._connection.execute(
-            select(*kept).where(kept.custodian == custodian, kept.account_id == func.any(sorted(account_ids)))
-        )
-        return {
-            AccountId(row.account_id): (
-                row.day,
-                Holdings({InstrumentId(name): Decimal(units) for name, units in row.positions.items()}, cash=row.cash),
-            )
-            for row in found
-        }
-
-    async def put_custodian_accounts(self, custodian: str, day: date, accounts: Mapping[AccountId, Holdings]) -> None:
-        """Record what a custodian says of accounts."""
-        values: list[dict[str, Any]] = [
-            {
-                "custodian": custodian,
-                "account_id": account_id,
-                "day": day,
-                "positions": {name: f"{units:f}" for name, units in holdings.positions.items()},
-                "cash": holdings.cash,
-            }
-            for account_id, holdings in sorted(accounts.items())
-        ]
-        if not values:
-            return
-        statement = upsert(custodian_account)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["custodian", "account_id"],
-                set_={name: statement.excluded[name] for name in ("day", "positions", "cash")},
-            ),
-            values,
-        )
 
     async def traded(
         self, custodian: str, account_ids: Collection[AccountId], after: date, until: date

@@ -7,6 +7,7 @@ from services.execution.app.ports import Ledger
 from services.execution.store.breaks import Breaks
 from services.execution.store.bulk import parts
 from services.execution.store.checks import Checks
+from services.execution.store.custodians import Custodians
 from services.execution.store.dangling import DanglingRows
 from services.execution.store.instructions import Instructions
 from services.execution.store.orders import Orders
@@ -18,7 +19,7 @@ from services.runtime.database import Database, Transaction
 from services.runtime.write_behind import WriteBehind
 
 
-class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, DanglingRows, Uncrosses):
+class PostgresLedger(Checks, Orders, Instructions, Stream, Breaks, Custodians, DanglingRows, Uncrosses):
     """Execution's record within one transaction."""
 
     def __init__(self, transaction: Transaction, remembered: Remembered) -> None:

@@ -132,6 +132,67 @@ async def test_a_statement_in_two_currencies_or_of_a_day_to_come_is_refused_by_f
     assert early.fields == {"day": "must be at most 2022-12-28, was 2022-12-29"}
 
 
+def a_statement(day, cash, *movements):
+    """Return a custodian's statement of acc-1, in dollars."""
+    return pb.IngestCustodianStatementRequest(
+        request_id=str(uuid4()),
+        custodian="custodian-a",
+        day={"year": 2022, "month": 12, "day": day},
+        accounts=[pb.CustodianAccount(account_id="acc-1", cash={"currency_code": "USD", "units": cash})],
+        movements=movements,
+    )
+
+
+def a_movement(kind, cash, currency="USD", **fields):
+    said = {"reference": "m-1", "account_id": "acc-1", "cash": {"currency_code": currency, "units": cash}} | fields
+    return pb.CustodianMovement(kind=kind, **said)
+
+
+async def test_what_a_custodian_says_moved_is_expected_and_counts_once(execution):
+    engineer = execution.as_("engineer")
+    await engineer.IngestCustodianStatement(a_statement(26, 9000))
+    dividend = a_movement(pb.CustodianMovement.KIND_DIVIDEND, 12, instrument_id="VTI")
+    early = a_movement(pb.CustodianMovement.KIND_FEE, -2, reference="m-2", day={"year": 2022, "month": 12, "day": 27})
+
+    first = a_statement(28, 9010, dividend, early)
+    answer = await engineer.IngestCustodianStatement(first)
+    assert (answer.break_count, answer.first_count, answer.movement_count) == (0, 0, 2)
+    assert await engineer.IngestCustodianStatement(first) == answer
+    again = await engineer.IngestCustodianStatement(a_statement(28, 9010, dividend, early))
+    assert (again.break_count, again.movement_count) == (0, 0)
+    assert (await execution.as_("trader").ListBreaks(pb.ListBreaksRequest())).breaks == []
+
+
+async def test_movements_that_cannot_be_are_refused_by_field(execution):
+    kind = pb.CustodianMovement
+    cases = [
+        (a_movement(kind.KIND_DEPOSIT, -5), "cash", "must be above 0 for DEPOSIT, was -5"),
+        (a_movement(kind.KIND_DEPOSIT, 5, account_id="acc-9"), "account_id", "an account of the statement, was acc-9"),
+        (a_movement(kind.KIND_TRANSFER_IN, 0, units={"value": "2"}), "instrument_id", "must say of what 2 units are"),
+        (
+            a_movement(kind.KIND_DEPOSIT, 5, currency="EUR"),
+            "cash",
+            "must be in USD as the account's cash is, was in EUR",
+        ),
+        (
+            a_movement(kind.KIND_DEPOSIT, 5, day={"year": 2022, "month": 12, "day": 29}),
+            "day",
+            "must be at most 2022-12-28, was 2022-12-29",
+        ),
+    ]
+    engineer = execution.as_("engineer")
+    for said, field, words in cases:
+        wrong = await refused(engineer.IngestCustodianStatement(a_statement(28, 9000, said)))
+        assert words in wrong.fields[f"movements[0].{field}"]
+        assert len(wrong.fields) == 1
+    neither = pb.CustodianMovement(kind=kind.KIND_CORRECTION, reference="m-1", account_id="acc-1")
+    wrong = await refused(engineer.IngestCustodianStatement(a_statement(28, 9000, neither)))
+    assert wrong.fields == {"movements[0]": "must change cash or units, changed neither"}
+    deposit = a_movement(kind.KIND_DEPOSIT, 5)
+    wrong = await refused(engineer.IngestCustodianStatement(a_statement(28, 9000, deposit, deposit)))
+    assert wrong.fields == {"movements[1].reference": "must name each movement once, m-1 was named before"}
+
+
 async def test_costs_by_instrument_are_lines_of_their_own(execution):
     await execution.market(VTI=101, BND=80, fee_bps="1")
     await execution.submit(a_plan(a_trade(quantity=10, price=100), a_trade("BND", quantity=5, price=80)))

@@ -72,8 +72,10 @@ def test_positions_and_cash_move_by_our_trades_and_by_nothing_else():
     before = Holdings({"VTI": Decimal(5)}, Decimal(2000))
     after = Holdings({"VTI": Decimal(15)}, Decimal(999))
 
-    assert compare_holdings("acc-1", before, [OURS], after) == []
-    found = compare_holdings("acc-1", before, [OURS], replace(after, positions={"BND": Decimal(1)}, cash=Decimal(0)))
+    assert compare_holdings("acc-1", before, [OURS], [], after) == []
+    found = compare_holdings(
+        "acc-1", before, [OURS], [], replace(after, positions={"BND": Decimal(1)}, cash=Decimal(0))
+    )
     assert [(each.kind, each.instrument_id, each.ours, each.theirs) for each in found] == [
         (BreakKind.POSITION, "BND", "0", "1"),
         (BreakKind.POSITION, "VTI", "15", "0"),

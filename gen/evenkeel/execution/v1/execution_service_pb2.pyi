@@ -2168,6 +2168,123 @@ class CustodianTrade(_message.Message):
 Global___CustodianTrade: _TypeAlias = CustodianTrade  # noqa: Y015
 
 @_typing.final
+class CustodianMovement(_message.Message):
+    """What changed at a custodian and is no trade."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CustodianMovement._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: CustodianMovement._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_DEPOSIT: CustodianMovement._Kind.ValueType  # 1
+        """Money that came: cash above 0."""
+        KIND_WITHDRAWAL: CustodianMovement._Kind.ValueType  # 2
+        """Money that left: cash below 0."""
+        KIND_DIVIDEND: CustodianMovement._Kind.ValueType  # 3
+        """A dividend or coupon, in cash or units: neither below 0."""
+        KIND_INTEREST: CustodianMovement._Kind.ValueType  # 4
+        """Interest on cash, below 0 on an overdraft."""
+        KIND_TAX: CustodianMovement._Kind.ValueType  # 5
+        """Tax that was withheld: cash below 0."""
+        KIND_FEE: CustodianMovement._Kind.ValueType  # 6
+        """A fee of the custodian, in cash or units: neither above 0."""
+        KIND_TRANSFER_IN: CustodianMovement._Kind.ValueType  # 7
+        """Units that came from elsewhere, without cash."""
+        KIND_TRANSFER_OUT: CustodianMovement._Kind.ValueType  # 8
+        """Units that went elsewhere, without cash."""
+        KIND_CORPORATE_ACTION: CustodianMovement._Kind.ValueType  # 9
+        """A split, merger, spin-off or the like, one movement for each instrument; either
+        sign, with or without cash.
+        """
+        KIND_CORRECTION: CustodianMovement._Kind.ValueType  # 10
+        """Takes back, gives back or mends what was told before; either sign."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Why. New values may be added."""
+
+    KIND_UNSPECIFIED: CustodianMovement.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_DEPOSIT: CustodianMovement.Kind.ValueType  # 1
+    """Money that came: cash above 0."""
+    KIND_WITHDRAWAL: CustodianMovement.Kind.ValueType  # 2
+    """Money that left: cash below 0."""
+    KIND_DIVIDEND: CustodianMovement.Kind.ValueType  # 3
+    """A dividend or coupon, in cash or units: neither below 0."""
+    KIND_INTEREST: CustodianMovement.Kind.ValueType  # 4
+    """Interest on cash, below 0 on an overdraft."""
+    KIND_TAX: CustodianMovement.Kind.ValueType  # 5
+    """Tax that was withheld: cash below 0."""
+    KIND_FEE: CustodianMovement.Kind.ValueType  # 6
+    """A fee of the custodian, in cash or units: neither above 0."""
+    KIND_TRANSFER_IN: CustodianMovement.Kind.ValueType  # 7
+    """Units that came from elsewhere, without cash."""
+    KIND_TRANSFER_OUT: CustodianMovement.Kind.ValueType  # 8
+    """Units that went elsewhere, without cash."""
+    KIND_CORPORATE_ACTION: CustodianMovement.Kind.ValueType  # 9
+    """A split, merger, spin-off or the like, one movement for each instrument; either
+    sign, with or without cash.
+    """
+    KIND_CORRECTION: CustodianMovement.Kind.ValueType  # 10
+    """Takes back, gives back or mends what was told before; either sign."""
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    CASH_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """The custodian's own name for it, unique in the statement. Told again with the same
+    account, day and reference, it is the same movement.
+    """
+    account_id: _builtins.str
+    """An account of the statement."""
+    kind: Global___CustodianMovement.Kind.ValueType
+    """Why."""
+    instrument_id: _builtins.str
+    """Of which the units are; without units, what paid or cost the cash. Empty for none,
+    and for deposits and withdrawals.
+    """
+    @_builtins.property
+    def units(self) -> _decimal_pb2.Decimal:
+        """Change of units, signed: plus is what the account gets. Absent for none."""
+
+    @_builtins.property
+    def cash(self) -> _money_pb2.Money:
+        """Change of cash, signed, in the account's currency. Absent for none."""
+
+    @_builtins.property
+    def day(self) -> _date_pb2.Date:
+        """From which day on the custodian's positions and cash have it, at most the
+        statement's; the statement's when absent.
+        """
+
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        kind: Global___CustodianMovement.Kind.ValueType = ...,
+        instrument_id: _builtins.str = ...,
+        units: _decimal_pb2.Decimal | None = ...,
+        cash: _money_pb2.Money | None = ...,
+        day: _date_pb2.Date | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cash", b"cash", "day", b"day", "units", b"units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cash", b"cash", "day", b"day", "instrument_id", b"instrument_id", "kind", b"kind", "reference", b"reference", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodianMovement: _TypeAlias = CustodianMovement  # noqa: Y015
+
+@_typing.final
 class IngestCustodianStatementRequest(_message.Message):
     """Request of `IngestCustodianStatement`."""
 
@@ -2178,6 +2295,7 @@ class IngestCustodianStatementRequest(_message.Message):
     DAY_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     TRADES_FIELD_NUMBER: _builtins.int
+    MOVEMENTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's key for this request; repeating it is harmless."""
     custodian: _builtins.str
@@ -2194,6 +2312,10 @@ class IngestCustodianStatementRequest(_message.Message):
     def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustodianTrade]:
         """Their trades of the day."""
 
+    @_builtins.property
+    def movements(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustodianMovement]:
+        """What else changed in them since the statement before."""
+
     def __init__(
         self,
         *,
@@ -2202,10 +2324,11 @@ class IngestCustodianStatementRequest(_message.Message):
         day: _date_pb2.Date | None = ...,
         accounts: _abc.Iterable[Global___CustodianAccount] | None = ...,
         trades: _abc.Iterable[Global___CustodianTrade] | None = ...,
+        movements: _abc.Iterable[Global___CustodianMovement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["day", b"day"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "custodian", b"custodian", "day", b"day", "request_id", b"request_id", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "custodian", b"custodian", "day", b"day", "movements", b"movements", "request_id", b"request_id", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2219,6 +2342,7 @@ class IngestCustodianStatementResponse(_message.Message):
 
     BREAK_COUNT_FIELD_NUMBER: _builtins.int
     FIRST_COUNT_FIELD_NUMBER: _builtins.int
+    MOVEMENT_COUNT_FIELD_NUMBER: _builtins.int
     break_count: _builtins.int
     """Differences of its accounts after it: those that it shows, and older ones that
     it does not speak of.
@@ -2227,15 +2351,18 @@ class IngestCustodianStatementResponse(_message.Message):
     """Accounts that the custodian never spoke of before: their positions and cash are
     taken as they are, and the next statement is compared with them.
     """
+    movement_count: _builtins.int
+    """Movements that the custodian had not told before, or told otherwise."""
     def __init__(
         self,
         *,
         break_count: _builtins.int = ...,
         first_count: _builtins.int = ...,
+        movement_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_count", b"break_count", "first_count", b"first_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_count", b"break_count", "first_count", b"first_count", "movement_count", b"movement_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,6 +124,13 @@ class ExecutionServiceStub:
     on. A break in a trade is compared again with the same day told again, a trade
     that was missing whenever it is told; others stay until a person settles them.
 
+    What an account should have is what it should have had before, what we traded
+    since, and the movements. A movement counts once, in the statement that tells it
+    first; where it is told again otherwise, the difference counts. One that is told
+    late counts too, unless what it changed was taken as the custodian had it, on its
+    day or later: in the account's first statement, or because a person settled a
+    break. No movement explains a trade.
+
     Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
     """
     IngestReferencePrices: _grpc.UnaryUnaryMultiCallable[_execution_service_pb2.IngestReferencePricesRequest, _execution_service_pb2.IngestReferencePricesResponse]
@@ -247,6 +254,13 @@ class ExecutionServiceAsyncStub(ExecutionServiceStub):
     have, or when a person settles it: then what the custodian has counts from there
     on. A break in a trade is compared again with the same day told again, a trade
     that was missing whenever it is told; others stay until a person settles them.
+
+    What an account should have is what it should have had before, what we traded
+    since, and the movements. A movement counts once, in the statement that tells it
+    first; where it is told again otherwise, the difference counts. One that is told
+    late counts too, unless what it changed was taken as the custodian had it, on its
+    day or later: in the account's first statement, or because a person settled a
+    break. No movement explains a trade.
 
     Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
     """
@@ -464,6 +478,13 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         have, or when a person settles it: then what the custodian has counts from there
         on. A break in a trade is compared again with the same day told again, a trade
         that was missing whenever it is told; others stay until a person settles them.
+
+        What an account should have is what it should have had before, what we traded
+        since, and the movements. A movement counts once, in the statement that tells it
+        first; where it is told again otherwise, the difference counts. One that is told
+        late counts too, unless what it changed was taken as the custodian had it, on its
+        day or later: in the account's first statement, or because a person settled a
+        break. No movement explains a trade.
 
         Errors: `FAILED_PRECONDITION` / `STATEMENT_OUTDATED`.
         """
