@@ -172,6 +172,8 @@ def columns(count: int, seed: int) -> Batch:
                 *(np.full(count, fixed) for fixed in (0.001, 1.0)),
                 rng.uniform(0.10, 0.40, count),
                 *(np.full(count, fixed) for fixed in (NO_LIMIT, 500.0, BPS_PER_ONE, BPS_PER_ONE * SMALL.risk_aversion)),
+                # Every lot is taxed by itself: no hinge, and no constant.
+                *(np.zeros(count) for _ in range(3)),
             ]
         ),
         instruments=np.stack(
@@ -183,7 +185,7 @@ def columns(count: int, seed: int) -> Batch:
                 np.where(sold_lately | (harvestable & sells), 0.0, 1.0),
             ]
         ),
-        lots=np.stack([cap, BPS_PER_ONE * tax, gain]),
+        lots=np.stack([cap, BPS_PER_ONE * tax, gain, np.zeros(len(row))]),
         groups=np.zeros((0, 2)),
         exposure_at=np.tile(np.arange(n), count),
         exposures=shared.exposures,

@@ -12,6 +12,7 @@ import numpy as np
 from services.decision.domain.compiling import compiled, part
 from services.decision.domain.convex import Floats
 from services.decision.domain.kernel.arrays import (
+    ACCOUNT_COLUMNS,
     BAND,
     BAND_PRICE,
     BUY_CAP,
@@ -27,7 +28,9 @@ from services.decision.domain.kernel.arrays import (
     HINGE_PRICE,
     HINGED,
     IMPACT,
+    INSTRUMENT_ROWS,
     LEAST,
+    LOT_ROWS,
     MOST,
     RISK,
     START,
@@ -39,6 +42,7 @@ from services.decision.domain.kernel.arrays import (
     Batch,
     Integers,
     Results,
+    check_layout,
 )
 
 
@@ -69,7 +73,11 @@ def certify(batch: Batch, found: Results, least: Floats | None = None) -> Certif
         batch: The accounts.
         found: Their trades and prices.
         least: As in `certificate.dual_bound`, shape (2, instruments).
+
+    Raises:
+        ValueError: The arrays are not laid out as compiled code reads them.
     """
+    check_layout(batch)
     accounts = len(batch.accounts)
     sizes = np.diff(batch.instrument_at)
     made = Certificates(np.empty(accounts), np.empty(accounts), np.empty(accounts))
@@ -95,9 +103,9 @@ def warm_up() -> None:
         group_at=at,
         member_at=at,
         member=none,
-        accounts=np.zeros((0, 8)),
-        instruments=np.zeros((7, 0)),
-        lots=np.zeros((3, 0)),
+        accounts=np.zeros((0, ACCOUNT_COLUMNS)),
+        instruments=np.zeros((INSTRUMENT_ROWS, 0)),
+        lots=np.zeros((LOT_ROWS, 0)),
         groups=np.zeros((0, 2)),
         exposure_at=at[:0],
         exposures=empty,

@@ -64,6 +64,7 @@ from services.decision.domain.bulk.exact import ceiling_over, floor_over
 from services.decision.domain.compiling import part, within
 from services.decision.domain.convex import BPS_PER_ONE, NO_LIMIT
 from services.decision.domain.kernel.arrays import (
+    ACCOUNT_COLUMNS,
     BAND,
     BAND_PRICE,
     BUY_CAP,
@@ -79,7 +80,9 @@ from services.decision.domain.kernel.arrays import (
     HINGE_PRICE,
     HINGED,
     IMPACT,
+    INSTRUMENT_ROWS,
     LEAST,
+    LOT_ROWS,
     MOST,
     RISK,
     START,
@@ -106,9 +109,9 @@ def room_for_batch(inputs: Inputs) -> Batch:
         group_at=inputs.group_at,
         member_at=inputs.member_at,
         member=inputs.member,
-        accounts=np.zeros((len(inputs.accounts), 11)),
-        instruments=np.zeros((7, inputs.instruments.shape[1])),
-        lots=np.zeros((4, inputs.lots.shape[1])),
+        accounts=np.zeros((len(inputs.accounts), ACCOUNT_COLUMNS)),
+        instruments=np.zeros((INSTRUMENT_ROWS, inputs.instruments.shape[1])),
+        lots=np.zeros((LOT_ROWS, inputs.lots.shape[1])),
         groups=inputs.groups / WEIGHT_ONE,
         exposure_at=np.ascontiguousarray(inputs.instruments[RISK_ROW]),
         exposures=inputs.exposures,

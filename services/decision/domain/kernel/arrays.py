@@ -28,11 +28,11 @@ Flags = NDArray[np.bool_]
     HINGE_ABOVE,
     HINGE_PRICE,
     TAX_CONSTANT,
-) = range(11)
+) = range(ACCOUNT_COLUMNS := 11)
 # Rows of `Batch.instruments`; VARIANCE is D, IMPACT is ι.
-START, TARGET, VARIANCE, BAND, COST, IMPACT, BUY_CAP = range(7)
+START, TARGET, VARIANCE, BAND, COST, IMPACT, BUY_CAP = range(INSTRUMENT_ROWS := 7)
 # Rows of `Batch.lots`; HINGED is η.
-CAP, TAX, GAIN, HINGED = range(4)
+CAP, TAX, GAIN, HINGED = range(LOT_ROWS := 4)
 # Columns of `Batch.groups`.
 LEAST, MOST = range(2)
 
@@ -65,6 +65,23 @@ class Batch(NamedTuple):
     groups: Floats
     exposure_at: Integers
     exposures: Floats
+
+
+def check_layout(batch: Batch) -> None:
+    """See that the arrays have the columns and rows that compiled code reads: it reads on past the end of others.
+
+    Raises:
+        ValueError: One has not.
+    """
+    for name, has, needs in (
+        ("columns of accounts", batch.accounts.shape[1], ACCOUNT_COLUMNS),
+        ("rows of instruments", len(batch.instruments), INSTRUMENT_ROWS),
+        ("rows of lots", len(batch.lots), LOT_ROWS),
+        ("lots", batch.lots.shape[1], int(batch.lot_at[-1])),
+        ("instruments", batch.instruments.shape[1], int(batch.instrument_at[-1])),
+    ):
+        if has != needs:
+            raise ValueError(f"a batch must have {needs} {name}, had {has}")
 
 
 class Results(NamedTuple):

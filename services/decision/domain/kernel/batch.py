@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, ConvexSolution, Floats, Prices, no_limit
-from services.decision.domain.kernel.arrays import HINGE_PRICE, Batch, Integers, Results
+from services.decision.domain.kernel.arrays import HINGE_PRICE, Batch, Integers, Results, check_layout
 from services.decision.domain.kernel.newton import run
 from services.decision.domain.kernel.room import CASH, CEILING, GAINS, GROUPS, HINGE, TURNOVER, room_for
 
@@ -58,7 +58,12 @@ def is_taken(convex: ConvexProblem) -> bool:
 
 
 def solve_columns(batch: Batch) -> Results:
-    """Return what the kernel finds for the accounts of a batch, all of which it takes."""
+    """Return what the kernel finds for the accounts of a batch, all of which it takes.
+
+    Raises:
+        ValueError: The arrays are not laid out as the kernel reads them.
+    """
+    check_layout(batch)
     accounts, rows = len(batch.accounts), batch.exposures.shape[1] + GROUPS
     results = Results(
         prices=np.zeros((accounts, rows + 2 * int(np.diff(batch.group_at).max(initial=0)))),

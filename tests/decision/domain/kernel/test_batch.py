@@ -56,6 +56,27 @@ def test_a_thousand_random_accounts_are_solved_to_their_certificate():
     assert {answer.status for answer in answers} <= {Status.OPTIMAL, Status.NOT_REACHED}
 
 
+@pytest.mark.parametrize(
+    ("name", "axis", "said"),
+    [
+        ("accounts", 1, "11 columns of accounts, had 10"),
+        ("instruments", 0, "7 rows of instruments, had 6"),
+        ("lots", 0, "4 rows of lots, had 3"),
+        ("lots", 1, "lots, had"),
+        ("instruments", 1, "instruments, had"),
+    ],
+)
+def test_arrays_that_lack_a_part_are_refused_and_not_read_past_their_end(name, axis, said):
+    batch = pack([one_way(a_convex_problem(seed)) for seed in range(3)])
+    found = solve_columns(batch)
+    whole = getattr(batch, name)
+    part = batch._replace(**{name: np.ascontiguousarray(whole.take(range(whole.shape[axis] - 1), axis))})
+
+    for read in (solve_columns, lambda each: certify(each, found)):
+        with pytest.raises(ValueError, match=said):
+            read(part)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_reference_model_agrees(seed):
     convex = a_convex_problem(seed)
