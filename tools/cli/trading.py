@@ -106,13 +106,19 @@ def _limits(response: pb.GetTradingStateResponse) -> None:
             each.subject_id,
             f"{each.order_count:,}" if each.HasField("value") else "",
             f"{each.orders_max:,}",
-            *map(_figure, (each.value, each.value_max, each.turnover, each.turnover_max)),
+            *(_counted(each.value), _figure(each.value_max)),
+            *(_counted(each.turnover), _figure(each.turnover_max)),
         )
     out.print(rows)
 
 
 def _figure(message: DecimalMessage) -> str:
     return f"{decimal(message):,}" if message.value else ""
+
+
+def _counted(message: DecimalMessage) -> str:
+    """Return what was counted, in cents: fractions of units make fractions of them."""
+    return f"{decimal(message):,.2f}" if message.value else ""
 
 
 def _what(scope: pb.TradingScope) -> str:
