@@ -68,7 +68,8 @@ async def test_a_hold_is_placed_at_once_and_ends_by_two(evenkeel):
     ended = (await done(evenkeel, "--json", "records", "release", hold_id, *REASON)).json
     await done(evenkeel, "records", "approve", ended["proposal"]["proposal_id"])
 
-    assert [each["hold_id"] for each in kept["holds"]] == [hold_id]
+    # Others may hold it too: the services are all tests'.
+    assert hold_id in [each["hold_id"] for each in kept["holds"]]
     assert erased.code != 0
     assert hold_id not in (await done(evenkeel, "records", "holds")).out
     assert hold_id in (await done(evenkeel, "--json", "records", "holds", "--released")).out

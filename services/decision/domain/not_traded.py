@@ -15,7 +15,7 @@ from services.decision.domain.certificate import plan_terms
 from services.decision.domain.checker import violations
 from services.decision.domain.convex import BPS_PER_ONE, ConvexProblem, Prices, exact
 from services.decision.domain.deciding import AccountInputs, Basis, Decide, options_of, policy_of, problem_of
-from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Trade
+from services.decision.domain.decision import CENT, Cause, Decision, NoTradeReason, NotTraded, Outcome, Trade
 from services.decision.domain.entering import enter, kept_because
 from services.decision.domain.explanation import Plan, plan_of
 from services.decision.domain.increments import Tradable, tradables
@@ -151,6 +151,9 @@ def _cause(case: _Case, tradable: Tradable, steps: int, tried: _Tried | None) ->
         return Cause.BARRED, barred
     if tried is None:
         return Cause.BELOW_MINIMUM, money(cents(holding.minimum_trade), problem.currency)
+    if case.decision.outcome is Outcome.INFEASIBLE:
+        # What the plan is proven to is then no measure: its bound is of plans that keep the limits.
+        return Cause.LIMIT, "no plan keeps every limit"
     if case.decision.explanation.no_trade_reason is NoTradeReason.WITHIN_BANDS:
         return Cause.NOT_TRIGGERED, ""
     if tried.net <= 0:

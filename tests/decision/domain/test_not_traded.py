@@ -12,7 +12,7 @@ from services.decision.domain.decision import Cause
 from services.decision.domain.entering import enter
 from services.decision.domain.explanation import plan_of
 from services.decision.domain.not_traded import not_traded
-from services.decision.domain.problem import DecideOptions, Engine
+from services.decision.domain.problem import CashRule, DecideOptions, Engine
 from services.decision.domain.tax import jurisdiction
 from tests.support.portfolios import US_TAXABLE, an_account, independent
 from tests.support.random_accounts import accounts, risk_models
@@ -77,6 +77,19 @@ def test_cash_that_is_not_there_is_the_limit_that_is_named():
     assert told["AAA"].cause is Cause.BARRED
     assert told["BBB"].cause is Cause.LIMIT
     assert "cash floor" in told["BBB"].sentence
+
+
+def test_where_no_plan_keeps_every_limit_that_is_why():
+    # All of it sold is 3,000.91, less a commission of 0.99: it does not come to the floor.
+    account = (
+        an_account(cash=1000, cash_rule=CashRule(floor=Decimal(3000)))
+        .holding("AAA", units=717, price="1.23", commission_per_trade="0.99")
+        .holding("BBB", units=1119, price=1, target="0.98")
+    )
+    told = reasons(account, FAST, AAA=0.04, BBB=0.02)
+
+    assert {each.cause for each in told.values()} == {Cause.LIMIT}
+    assert told["BBB"].sentence.endswith("in tax, but no plan keeps every limit.")
 
 
 @settings(max_examples=60)
