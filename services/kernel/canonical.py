@@ -43,22 +43,10 @@ def canonical_json(value: JsonValue) -> bytes:
     return _written(value).encode()
 
 
-def canonical_text(value: JsonValue) -> str:
-    """Return the text whose UTF-8 bytes `canonical_json` returns.
-
-    Raises:
-        TypeError: As `canonical_json` does.
-        ValueError: As `canonical_json` does.
-    """
-    written = _written(value)
-    if not written.isascii():
-        # Raises for halves of a pair, which have no bytes.
-        written.encode()
-    return written
-
-
 def canonical_texts(values: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    """Return what `canonical_text` returns of each object; sooner, where those beside each other have the same keys.
+    """Return, of each object, the text whose UTF-8 bytes `canonical_json` returns.
+
+    Those beside each other that have the same keys are written together, which is faster.
 
     Raises:
         TypeError: As `canonical_json` does.
@@ -67,7 +55,7 @@ def canonical_texts(values: Sequence[Mapping[str, JsonValue]]) -> list[str]:
     texts = _objects(values)
     for text in texts:
         if not text.isascii():
-            # As above.
+            # Raises for halves of a pair, which have no bytes.
             text.encode()
     return texts
 

@@ -7,6 +7,7 @@ approved in its data or its actor's counterpart.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from services.audit.domain.entry import Entry
 
@@ -46,12 +47,16 @@ class Approval:
 
 def approval_of(entry: Entry) -> Approval:
     """Return what an entry of one of `APPROVAL_KINDS` says."""
-    member = APPROVAL_KINDS[entry.event.kind]
-    author = "" if member is None else str(entry.event.data_members.get(member) or "")
-    others = entry.event.data_members.get("also_halted_by")
-    also = frozenset(map(str, others)) if isinstance(others, list) else frozenset[str]()
-    said = entry.event.data_members.get("approver")
-    return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author, also)
+    member, data = APPROVAL_KINDS[entry.event.kind], entry.event.data_members
+    author = "" if member is None else str(data.get(member) or "")
+    said = data.get("approver")
+    return Approval(entry, said if isinstance(said, str) and said else entry.event.actor, author, also_halted(data))
+
+
+def also_halted(resumed: Mapping[str, Any]) -> frozenset[str]:
+    """Return who else halted what was resumed, by its facts; an older event, or one of another kind, has none."""
+    others = resumed.get("also_halted_by")
+    return frozenset(map(str, others)) if isinstance(others, list) else frozenset()
 
 
 def approves(entry: Entry) -> bool:

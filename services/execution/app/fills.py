@@ -172,7 +172,8 @@ class Fills:
     async def convert_blocks(self) -> int:
         """Look again at blocks whose money is not turned yet, and return how much that did."""
         async with self.begin() as ledger:
-            before, turn = self.clock.now() - RETRY_AFTER, self.clock.now().isoformat()
+            now = self.clock.now()
+            before, turn = now - RETRY_AFTER, now.isoformat()
             if not await ledger.unconverted_blocks(self.venue.venue_id, before, turn, 1):
                 return 0
             await ledger.lock()

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from services.audit.domain.approvals import also_halted
 from services.audit.domain.logs import ACCESS, EVENTS, RECORDS
 from services.audit.domain.reports.base import Fact, ReportField, Row
 from services.kernel.canonical import JsonValue, canonical_json, rfc3339
@@ -104,7 +105,7 @@ class DutiesReport:
     def _row(self, duty: _Duty, identifier: str, began: Sequence[Fact], decided: Fact) -> Row:
         authors = sorted({str(fact.data.get("author") or fact.entry.event.actor) for fact in began})
         if duty.what == "trading halt" and decided.data.get("halted_by"):
-            authors = sorted({str(each) for each in (decided.data["halted_by"], *_others(decided))})
+            authors = sorted({str(decided.data["halted_by"]), *also_halted(decided.data)})
         decider = decided.entry.event.actor
         values: Mapping[str, JsonValue] = {
             "what": duty.what,
@@ -115,12 +116,6 @@ class DutiesReport:
             "apart": None if not authors else decider not in authors,
         }
         return Row(values, [*(fact.index for fact in began), decided.index])
-
-
-def _others(resumed: Fact) -> Sequence[JsonValue]:
-    """Return who else halted what was resumed; an older event does not say."""
-    others = resumed.data.get("also_halted_by")
-    return others if isinstance(others, list) else ()
 
 
 def _by_rule(fact: Fact) -> bool:
